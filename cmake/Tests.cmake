@@ -1,0 +1,44 @@
+# One executable and one ctest entry per folder of tests/: every .cpp below tests/<folder> goes into <folder>_test.
+# tests/support holds helpers that all of them share.
+
+find_package(GTest REQUIRED)
+
+file(GLOB_RECURSE support CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.cpp)
+add_library(treadle_test_support INTERFACE)
+if(support)
+  add_library(treadle_test_helpers OBJECT ${support})
+  target_link_libraries(treadle_test_helpers PRIVATE treadle treadle_warnings GTest::gtest GTest::gmock)
+  target_sources(treadle_test_support INTERFACE $<TARGET_OBJECTS:treadle_test_helpers>)
+endif()
+
+# Generated CUDA source is compiled, not run, so this needs NVRTC but no GPU.
+if(TREADLE_CUDA_CHECK)
+  find_package(CUDAToolkit QUIET)
+endif()
+
+file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true RELATIVE ${PROJECT_SOURCE_DIR}/tests
+  ${PROJECT_SOURCE_DIR}/tests/*)
+foreach(folder IN LISTS folders)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources OR folder STREQUAL "support")
+    continue()
+  endif()
+  if(folder STREQUAL "cuda_check" AND NOT TARGET CUDA::nvrtc)
+    message(STATUS "NVRTC was not found: tests/cuda_check is left out")
+    continue()
+  endif()
+
+  set(target ${folder}_test)
+  add_executable(${target} ${sources})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${target} PRIVATE
+    treadle treadle_warnings treadle_test_support fmt::fmt GTest::gtest_main GTest::gmock)
+  if(folder STREQUAL "cuda_check")
+    # By path: the target CUDA::nvrtc would bring libcuda, which only a machine with a driver has.
+    target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+    target_link_libraries(${target} PRIVATE ${CUDA_nvrtc_LIBRARY})
+  endif()
+  set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_test(NAME ${folder} COMMAND ${target} --gtest_brief=1 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${folder} PROPERTIES TIMEOUT 900)
+endforeach()
