@@ -1,0 +1,73 @@
+#include "treadle/graph/trace.h"
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/graph/node.h"
+#include "treadle/graph/record.h"
+
+namespace treadle {
+
+namespace {
+thread_local Trace* innermost = nullptr;
+}  // namespace
+
+Trace::Trace(std::string name)
+    : info_(std::make_shared<TraceInfo>()),
+      first_seq_(next_seq()),
+      outer_(innermost) {
+  info_->name = std::move(name);
+  innermost = this;
+}
+
+Trace::~Trace() {
+  innermost = outer_;
+  info_->open = false;
+  for (array& a : evaluated_) {
+    if (outer_ && a.node()->seq >= outer_->first_seq_) {
+      outer_->evaluated_.push_back(std::move(a));
+    } else {
+      a.node()->detach();
+    }
+  }
+}
+
+bool Trace::any_open() { return innermost != nullptr; }
+
+void Trace::keep(const array& evaluated) {
+  if (innermost) {
+    innermost->evaluated_.push_back(evaluated);
+  } else {
+    evaluated.node()->detach();
+  }
+}
+
+array Trace::placeholder(const Spec& spec) const {
+  Node* n = Node::create(1, 0);
+  n->placeholder = true;
+  n->in_trace = true;
+  n->trace = info_;
+  n->stream = default_stream(default_device());
+  Output& o = n->output(0);
+  o.spec = spec;
+  array a(&o);
+  n->seq = take_seq();
+  return a;
+}
+
+void placeholder_error(std::string_view op, const Node& node) {
+  if (node.trace->open) {
+    invalid(op,
+            fmt::format("asked for the value of an array while {} traces the "
+                        "function: it stands for an argument and has a shape "
+                        "and a dtype, but no value. Keep the computation in "
+                        "arrays (where, not if), or compute the value outside.",
+                        node.trace->name));
+  }
+  invalid(op, fmt::format("an array of the ended trace of {} was used: it stood "
+                          "for an argument and never had a value. Return it "
+                          "from the function instead of storing it.",
+                          node.trace->name));
+}
+
+}  // namespace treadle

@@ -1,0 +1,52 @@
+// Traces: while a transform runs the user's function, nodes are marked so that
+// their history stays readable and their placeholders can be told from values.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "treadle/graph/array.h"
+
+namespace treadle {
+
+// Shared with the placeholders of a trace, which may outlive it.
+struct TraceInfo {
+  std::string name;  // "vmap", "compile(step)"
+  std::atomic<bool> open{true};
+};
+
+// Open from construction to destruction, on the constructing thread; traces
+// nest. Nodes recorded meanwhile keep op and inputs when they are evaluated, so
+// that a reverse walk can pass them; closing the trace drops what they kept.
+class Trace {
+ public:
+  explicit Trace(std::string name);
+  ~Trace();
+  Trace(const Trace&) = delete;
+  Trace& operator=(const Trace&) = delete;
+
+  // Nodes with this number or a later one were recorded inside.
+  uint64_t first_seq() const { return first_seq_; }
+
+  // An array without value, standing for an argument of this trace.
+  array placeholder(const Spec& spec) const;
+
+  static bool any_open();
+  // Called for a node of an open trace that has been evaluated.
+  static void keep(const array& evaluated);
+
+ private:
+  std::shared_ptr<TraceInfo> info_;
+  uint64_t first_seq_;
+  Trace* outer_;
+  Arrays evaluated_;
+};
+
+// Throws: the value of a placeholder was asked for, or it was used after its
+// trace had ended.
+[[noreturn]] void placeholder_error(std::string_view op, const Node& node);
+
+}  // namespace treadle
