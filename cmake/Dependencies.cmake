@@ -55,8 +55,17 @@ if(TREADLE_OPENBLAS AND NOT TARGET Treadle::openblas)
     INTERFACE_INCLUDE_DIRECTORIES ${TREADLE_OPENBLAS_INCLUDE})
 endif()
 
-# What the finished library links.
-set(treadle_libraries
-  fmt::fmt hwy::hwy hwy::hwy_contrib Threads::Threads ${CMAKE_DL_LIBS}
-  $<TARGET_NAME_IF_EXISTS:OpenMP::OpenMP_CXX> $<TARGET_NAME_IF_EXISTS:DNNL::dnnl>
-  $<TARGET_NAME_IF_EXISTS:Treadle::openblas>)
+# What the finished library links, and where an installed one finds what is not on the system's search path.
+set(treadle_libraries fmt::fmt hwy::hwy hwy::hwy_contrib Threads::Threads ${CMAKE_DL_LIBS})
+set(treadle_library_folders)
+if(TREADLE_THREADS STREQUAL "openmp")
+  list(APPEND treadle_libraries OpenMP::OpenMP_CXX)
+endif()
+if(TREADLE_ONEDNN)
+  list(APPEND treadle_libraries DNNL::dnnl)
+  list(APPEND treadle_library_folders $<TARGET_FILE_DIR:DNNL::dnnl>)
+endif()
+if(TREADLE_OPENBLAS)
+  list(APPEND treadle_libraries Treadle::openblas)
+  list(APPEND treadle_library_folders $<TARGET_FILE_DIR:Treadle::openblas>)
+endif()
