@@ -21,8 +21,6 @@ namespace treadle {
 
 class array;
 class OpPtr;
-template <class T>
-OpPtr static_op();
 using Arrays = std::vector<array>;
 using Specs = std::vector<Spec>;
 // The inputs that a derivative is asked for, ascending.
@@ -83,17 +81,18 @@ class Op {
   virtual void hash_facts(Hasher&, std::span<const Spec>) const {}
   // Fields that are only filled in when a plan runs; false when it has none.
   virtual bool hash_sizes(Hasher& h) const = 0;
-  virtual bool equal(const Op& other) const = 0;
+  virtual bool same_as(const Op& other) const = 0;
   // "axes=[0, 1], keepdims=true".
   virtual std::string describe() const = 0;
 
-  // Static ops are never freed, so handing them around touches no counter.
-  bool is_static() const { return static_; }
+ protected:
+  Op() = default;
+  Op(const Op&) {}  // the count belongs to the object, not to the value
+  Op& operator=(const Op&) { return *this; }
 
  private:
   friend class OpPtr;
-  template <class T>
-  friend OpPtr static_op();
+  friend OpPtr immortal_op(Op* op);
   mutable std::atomic<uint32_t> refs_{0};
   bool static_ = false;
 };
@@ -130,15 +129,18 @@ class OpPtr {
   const Op* op_ = nullptr;
 };
 
-// The one immortal instance of an op without fields.
+// Marks an op as living for the whole process: handing it around then touches no
+// counter.
+inline OpPtr immortal_op(Op* op) {
+  op->static_ = true;
+  return OpPtr(op);
+}
+
+// The one instance of an op without fields.
 template <class T>
 OpPtr static_op() {
-  static const T* op = [] {
-    T* p = new T();
-    p->static_ = true;
-    return p;
-  }();
-  return OpPtr(op);
+  static const OpPtr* op = new OpPtr(immortal_op(new T()));
+  return *op;
 }
 
 template <class T>
@@ -233,7 +235,7 @@ class OpBase : public Op {
                self().sizes());
     return std::tuple_size_v<decltype(self().sizes())> > 0;
   }
-  bool equal(const Op& other) const override {
+  bool same_as(const Op& other) const override {
     const D* o = as<D>(other);
     return o && same_tuple(self().fields(), o->fields()) &&
            same_tuple(self().sizes(), o->sizes());

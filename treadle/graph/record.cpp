@@ -17,6 +17,7 @@ constexpr uint32_t kMaxDepth = 50'000;
 std::atomic<uint64_t> seq_counter{1};
 std::atomic<uint32_t> region_counter{1};
 thread_local uint32_t current_region = 0;
+thread_local std::optional<Stream> scoped_stream;
 
 std::shared_ptr<const std::string> module_path() {
   const std::string& path = current_module_path();
@@ -158,8 +159,13 @@ Stream new_stream(Device device) {
 Stream resolve(const StreamOrDevice& s) {
   if (auto* stream = std::get_if<Stream>(&s)) return *stream;
   if (auto* device = std::get_if<Device>(&s)) return default_stream(*device);
+  if (scoped_stream) return *scoped_stream;
   return default_stream(default_device());
 }
+
+StreamScope::StreamScope(Stream stream)
+    : outer_(std::exchange(scoped_stream, stream)) {}
+StreamScope::~StreamScope() { scoped_stream = outer_; }
 
 RegionScope::RegionScope(uint32_t region) : outer_(current_region) {
   current_region = region;

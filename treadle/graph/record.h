@@ -1,6 +1,7 @@
 // Recording: how an op applied to arrays becomes a node.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "treadle/graph/array.h"
@@ -41,6 +42,18 @@ Stream default_stream(Device device);
 void set_default_stream(Stream stream);
 Stream new_stream(Device device);
 Stream resolve(const StreamOrDevice& s);
+
+// In this scope, on this thread, operations without a stream use this one.
+class StreamScope {
+ public:
+  explicit StreamScope(Stream stream);
+  ~StreamScope();
+  StreamScope(const StreamScope&) = delete;
+  StreamScope& operator=(const StreamScope&) = delete;
+
+ private:
+  std::optional<Stream> outer_;
+};
 
 // Nodes recorded in this scope belong to checkpoint region `region`.
 class RegionScope {

@@ -100,7 +100,7 @@ class Elementwise : public Op {
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   void hash_structure(Hasher& h) const override { h.add(uint64_t(row) + 1); }
   bool hash_sizes(Hasher&) const override { return false; }
-  bool equal(const Op& other) const override;
+  bool same_as(const Op& other) const override;
   std::string describe() const override { return ""; }
 };
 

@@ -19,6 +19,7 @@
 #include "treadle/base/dtype.h"
 #include "treadle/graph/op.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
 
 namespace treadle::plan {
 
@@ -30,8 +31,6 @@ inline constexpr int kNumLanes = 7;
 
 Lane lane_of(Dtype t);
 std::string_view name_of(Lane lane);
-
-enum class ReduceKind : uint8_t { sum, prod, max, min };
 
 struct TapeValue {
   enum class Code : uint8_t {
@@ -91,7 +90,7 @@ struct Fused : OpBase<Fused> {
   Tape tape;
 
   void hash_structure(Hasher& h) const override;
-  bool equal(const Op& other) const override;
+  bool same_as(const Op& other) const override;
   std::string describe() const override;
   Specs infer(std::span<const Spec>) const override;
   Arrays jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;

@@ -1,0 +1,258 @@
+#include "treadle/ops/elementwise.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "treadle/base/error.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
+
+namespace treadle {
+
+namespace {
+
+// One factor of the chain rule. Most rows need no product at all.
+struct Partial {
+  enum class Kind : uint8_t { zero, one, minus_one, conjugated, factor, when, unless };
+  Kind kind;
+  array value;  // the factor or the mask
+
+  Partial(Kind k) : kind(k) {}
+  Partial(array factor) : kind(Kind::factor), value(std::move(factor)) {}
+  Partial(Kind k, array mask) : kind(k), value(std::move(mask)) {}
+
+  // v times this; null for zero. A cotangent meets the conjugate of a factor.
+  array times(const array& v, bool conjugate) const {
+    switch (kind) {
+      case Kind::zero: return {};
+      case Kind::one: return v;
+      case Kind::minus_one: return negative(v);
+      case Kind::conjugated: return treadle::conjugate(v);
+      case Kind::when: return select(value, v, 0);
+      case Kind::unless: return select(value, 0, v);
+      case Kind::factor: break;
+    }
+    bool flip = conjugate && is_complex(value.dtype());
+    return multiply(v, flip ? treadle::conjugate(value) : value);
+  }
+};
+
+// dy/d(input number arg) of a row. a is also x; unused names are the row's own.
+Partial partial(Row row, int arg, const array& a, const array& b, const array& c,
+                const array& y) {
+  [[maybe_unused]] const array &x = a, &c_ = c;
+  const Partial zero(Partial::Kind::zero), one(Partial::Kind::one),
+      minus_one(Partial::Kind::minus_one),
+      conjugated(Partial::Kind::conjugated);
+  auto when = [](array m) { return Partial(Partial::Kind::when, std::move(m)); };
+  auto unless = [](array m) {
+    return Partial(Partial::Kind::unless, std::move(m));
+  };
+  switch (row) {
+#define UNARY(name, rule, lane, dx, doc) \
+  case Row::name: return dx;
+#define BINARY(name, rule, lane, da, db, doc) \
+  case Row::name: if (arg == 0) return da; return db;
+#define TERNARY(name, rule, lane, da, db, dc, doc) \
+  case Row::name: if (arg == 0) return da; if (arg == 1) return db; return dc;
+#include "treadle/ops/elementwise.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+  }
+  return zero;
+}
+
+array input_or_null(const Arrays& x, size_t i) {
+  return i < x.size() ? x[i] : array();
+}
+
+[[noreturn]] void wrong_dtype(Row row, Dtype got, std::string_view expected) {
+  invalid(info(row).name,
+          fmt::format("dtype {} is not supported; expected {}.", name_of(got),
+                      expected));
+}
+
+std::array<OpPtr, kNumRows> make_row_ops() {
+  std::array<OpPtr, kNumRows> ops;
+  for (int i = 0; i < kNumRows; ++i) {
+    ops[i] = immortal_op(new Elementwise(static_cast<Row>(i)));
+  }
+  return ops;
+}
+
+const OpPtr& row_op(Row row) {
+  static const auto* ops = new std::array<OpPtr, kNumRows>(make_row_ops());
+  return (*ops)[static_cast<int>(row)];
+}
+
+}  // namespace
+
+Dtype operand_dtype(Row row, Dtype promoted) {
+  switch (info(row).rule) {
+    case Rule::same:
+      if (row == Row::negative && promoted == bool_) {
+        wrong_dtype(row, promoted, "a number; use logical_not for bool");
+      }
+      return promoted;
+    case Rule::real:
+      if (is_complex(promoted)) wrong_dtype(row, promoted, "a real type");
+      return promoted;
+    case Rule::float_like: return at_least_float(promoted);
+    case Rule::real_float:
+      if (is_complex(promoted)) wrong_dtype(row, promoted, "a real type");
+      return at_least_float(promoted);
+    case Rule::magnitude:
+    case Rule::compare:
+    case Rule::choose: return promoted;
+    case Rule::logical: return bool_;
+    case Rule::integer:
+      if (is_inexact(promoted)) {
+        wrong_dtype(row, promoted, "integers or bool");
+      }
+      return promoted;
+  }
+  return promoted;
+}
+
+Dtype result_dtype(Row row, Dtype operand) {
+  switch (info(row).rule) {
+    case Rule::magnitude: return operand == complex64 ? float32 : operand;
+    case Rule::compare:
+    case Rule::logical: return bool_;
+    default: return operand;
+  }
+}
+
+Specs Elementwise::infer(std::span<const Spec> in) const {
+  const Spec* shaped = &in[0];
+  for (const Spec& s : in) {
+    if (!s.shape.empty()) shaped = &s;
+  }
+  for (const Spec& s : in) {
+    if (!s.shape.empty() && s.shape != shaped->shape) {
+      invalid(name(), fmt::format("shapes {} and {} differ.",
+                                  treadle::to_string(s.shape),
+                                  treadle::to_string(shaped->shape)));
+    }
+  }
+  return {Spec{shaped->shape, result_dtype(row, in.back().dtype)}};
+}
+
+bool Elementwise::same_as(const Op& other) const {
+  const Elementwise* o = as<Elementwise>(other);
+  return o && o->row == row;
+}
+
+Arrays Elementwise::jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+                        Argnums args) const {
+  array sum;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (t[i].null()) continue;
+    array v = partial(row, args[i], x[0], input_or_null(x, 1),
+                      input_or_null(x, 2), y[0])
+                  .times(t[i], false);
+    if (v.null()) continue;
+    sum = sum.null() ? v : add(sum, v);
+  }
+  // abs of a complex number: only the part along x changes the modulus.
+  if (!sum.null() && is_complex(sum.dtype()) && !is_complex(y[0].dtype())) {
+    invalid(name(), "has no forward derivative for complex64.");
+  }
+  if (!sum.null() && sum.shape() != y[0].shape()) {
+    sum = broadcast_to(sum, y[0].shape());
+  }
+  return {sum};
+}
+
+Arrays Elementwise::vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+                        Argnums args) const {
+  Arrays out(args.size());
+  if (ct[0].null()) return out;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const array& in = x[size_t(args[i])];
+    if (!is_inexact(in.dtype())) continue;
+    array g = partial(row, args[i], x[0], input_or_null(x, 1),
+                      input_or_null(x, 2), y[0])
+                  .times(ct[0], true);
+    if (g.null()) continue;
+    if (in.ndim() == 0 && g.ndim() > 0) g = treadle::sum(g);
+    out[i] = g;
+  }
+  return out;
+}
+
+Mapped Elementwise::vmap(const Arrays& x, std::span<const int> axes) const {
+  int ndim = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    ndim = std::max(ndim, x[i].ndim() - (axes[i] != kNotMapped));
+  }
+  Arrays moved;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (axes[i] == kNotMapped) {
+      moved.push_back(x[i]);
+      continue;
+    }
+    array v = moveaxis(x[i], axes[i], 0);
+    while (v.ndim() < ndim + 1) v = expand_dims(v, 1);
+    moved.push_back(v);
+  }
+  std::vector<Term> terms(moved.begin(), moved.end());
+  return {{apply_row(row, terms)}, {0}};
+}
+
+array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
+  Stream s = resolve(stream);
+  const bool choose = info(row).rule == Rule::choose;
+  // The dtype in which the arguments meet: first of the arrays, then the weak
+  // numbers adjust it by their kind.
+  const Scalar* weak = nullptr;
+  Dtype promoted = bool_;
+  bool any_array = false;
+  for (size_t i = choose ? 1 : 0; i < args.size(); ++i) {
+    if (!args[i].is_array()) continue;
+    const array& a = args[i].as_array();
+    if (a.null()) invalid(info(row).name, "an argument is the null array.");
+    promoted = any_array ? promote_types(promoted, a.dtype()) : a.dtype();
+    any_array = true;
+  }
+  for (size_t i = choose ? 1 : 0; i < args.size(); ++i) {
+    if (args[i].is_array()) continue;
+    weak = &args[i].scalar();
+    promoted = any_array ? weak->dtype_with(promoted)
+                         : promote_types(promoted, weak->default_dtype());
+  }
+  Dtype operand = operand_dtype(row, promoted);
+
+  std::array<array, 3> in;
+  const Shape* shape = nullptr;
+  bool equal_shapes = true;
+  for (size_t i = 0; i < args.size(); ++i) {
+    Dtype want = choose && i == 0 ? bool_ : operand;
+    if (args[i].is_array()) {
+      const array& a = args[i].as_array();
+      in[i] = a.dtype() == want ? a : astype(a, want, s);
+      if (a.ndim() > 0) {
+        if (shape && *shape != a.shape()) equal_shapes = false;
+        if (!shape || a.ndim() > int(shape->size())) shape = &a.shape();
+      }
+    } else {
+      in[i] = array(args[i].scalar(), want);
+    }
+  }
+  Spec out{shape ? *shape : Shape{}, result_dtype(row, operand)};
+  if (!equal_shapes) {
+    for (size_t i = 0; i < args.size(); ++i) {
+      out.shape = broadcast_shapes(info(row).name, out.shape, in[i].shape());
+    }
+    for (size_t i = 0; i < args.size(); ++i) {
+      if (in[i].ndim() > 0) in[i] = broadcast_to(in[i], out.shape, s);
+    }
+  }
+  return record_checked(row_op(row), std::move(out),
+                        std::span<const array>(in.data(), args.size()), s);
+}
+
+}  // namespace treadle
