@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <variant>
 
 namespace treadle {
 
@@ -30,7 +29,22 @@ struct Stream {
 
 // What an operation's last argument accepts: nothing (the default stream), a
 // stream, or a device (its default stream).
-using StreamOrDevice = std::variant<std::monostate, Stream, Device>;
+class StreamOrDevice {
+ public:
+  StreamOrDevice() = default;
+  StreamOrDevice(Stream s) : kind_(Kind::stream), stream_(s) {}
+  StreamOrDevice(Device d) : kind_(Kind::device), stream_{0, d} {}
+
+  const Stream* stream() const { return kind_ == Kind::stream ? &stream_ : nullptr; }
+  const Device* device() const {
+    return kind_ == Kind::device ? &stream_.device : nullptr;
+  }
+
+ private:
+  enum class Kind : uint8_t { none, stream, device };
+  Kind kind_ = Kind::none;
+  Stream stream_;
+};
 
 std::string to_string(Device d);
 std::string to_string(Stream s);

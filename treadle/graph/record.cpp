@@ -157,8 +157,8 @@ Stream new_stream(Device device) {
 }
 
 Stream resolve(const StreamOrDevice& s) {
-  if (auto* stream = std::get_if<Stream>(&s)) return *stream;
-  if (auto* device = std::get_if<Device>(&s)) return default_stream(*device);
+  if (const Stream* stream = s.stream()) return *stream;
+  if (const Device* device = s.device()) return default_stream(*device);
   if (scoped_stream) return *scoped_stream;
   return default_stream(default_device());
 }
