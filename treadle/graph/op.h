@@ -21,6 +21,7 @@ namespace treadle {
 
 class array;
 class OpPtr;
+struct Graph;
 using Arrays = std::vector<array>;
 using Specs = std::vector<Spec>;
 // The inputs that a derivative is asked for, ascending.
@@ -70,8 +71,10 @@ class Op {
   virtual bool keeps_contiguous() const { return false; }
   // View ops: true when view() succeeds on any layout, whatever the sizes.
   virtual bool views_strided() const { return true; }
-  // Composites: the same result written in other ops.
+  // Composites and regions: the same result written in other ops.
   virtual Arrays expand(const Arrays& x) const;
+  // Regions: the graph they own.
+  virtual const Graph* graph() const { return nullptr; }
   // Ops with an effect keep their order and are never merged or dropped.
   virtual bool has_effect() const { return false; }
 

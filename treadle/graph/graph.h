@@ -1,0 +1,16 @@
+// A closed piece of graph: what a traced function computes. Owned by region ops.
+#pragma once
+
+#include <cstdint>
+
+#include "treadle/graph/array.h"
+
+namespace treadle {
+
+struct Graph {
+  Arrays inputs;   // placeholders
+  Arrays outputs;  // may be inputs, or constants made outside the trace
+  uint64_t first_seq = 0;
+};
+
+}  // namespace treadle
