@@ -1,0 +1,22 @@
+// The list of CPU kernels: for each op the fastest first, the reference last.
+#include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/ref/create.h"
+#include "treadle/backend/cpu/ref/move.h"
+#include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/ops/create.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
+
+namespace treadle::backend::cpu {
+
+void register_kernels(runtime::KernelTable& table) {
+  table.add<Reduce>({ref_reduce()});
+  table.add<AsType>({ref_astype()});
+  table.add<Contiguous>({ref_contiguous()});
+  table.add<SliceUpdate>({ref_slice_update()});
+  table.add<Pad>({ref_pad()});
+  table.add<Concatenate>({ref_concatenate()});
+  table.add<Arange>({ref_arange()});
+}
+
+}  // namespace treadle::backend::cpu

@@ -1,0 +1,10 @@
+// Reference kernel of reductions.
+#pragma once
+
+#include "treadle/runtime/kernel.h"
+
+namespace treadle::backend::cpu {
+
+runtime::Kernel ref_reduce();
+
+}  // namespace treadle::backend::cpu
