@@ -1,9 +1,14 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/ref/create.h"
+#include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/move.h"
+#include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/index.h"
+#include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
 
@@ -11,12 +16,18 @@ namespace treadle::backend::cpu {
 
 void register_kernels(runtime::KernelTable& table) {
   table.add<Reduce>({ref_reduce()});
+  table.add<ArgReduce>({ref_arg_reduce()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({ref_contiguous()});
   table.add<SliceUpdate>({ref_slice_update()});
   table.add<Pad>({ref_pad()});
   table.add<Concatenate>({ref_concatenate()});
   table.add<Arange>({ref_arange()});
+  table.add<RandomBits>({ref_random_bits()});
+  table.add<Take>({ref_take()});
+  table.add<TakeAlongAxis>({ref_take_along_axis()});
+  table.add<Scatter>({ref_scatter()});
+  table.add<ScatterAlongAxis>({ref_scatter_along_axis()});
 }
 
 }  // namespace treadle::backend::cpu

@@ -1,11 +1,11 @@
 #include "treadle/backend/cpu/ref/move.h"
 
-#include <cstring>
 #include <vector>
 
 #include "treadle/backend/common/walk.h"
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/convert.h"
+#include "treadle/backend/cpu/memory.h"
 #include "treadle/ops/views.h"
 
 namespace treadle::backend::cpu {
@@ -57,19 +57,8 @@ void run_copy(const Task& task) { copy_strided(task.in[0], task.out[0]); }
 void run_slice_update(const Task& task) {
   const auto& op = static_cast<const SliceUpdate&>(task.op);
   const Operand& out = task.out[0];
-  Operand update = task.in[1];
-  // The output may also have been given the memory of an update that covers it.
-  std::vector<char> saved;
-  if (out.data == update.data && out.data != task.in[0].data) {
-    saved.resize(size_t(size_of(update.shape)) * size_of(update.dtype));
-    Operand copy{saved.data(),
-                 update.dtype,
-                 update.shape,
-                 row_major_strides(update.shape),
-                 true};
-    copy_strided(update, copy);
-    update = copy;
-  }
+  std::vector<char> store;
+  Operand update = apart_from(task.in[1], out, store);
   if (out.data != task.in[0].data) copy_strided(task.in[0], out);
   copy_strided(update, slice_of(out, op.start, op.step, update.shape));
 }

@@ -5,6 +5,7 @@
 #include "treadle/backend/common/walk.h"
 #include "treadle/backend/cpu/compare.h"
 #include "treadle/backend/cpu/convert.h"
+#include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/reduce.h"
 
 namespace treadle::backend::cpu {
@@ -125,10 +126,46 @@ void run(const Task& task) {
   });
 }
 
+template <class T, bool is_max>
+void arg_reduce(const Operand& in, const Operand& out, size_t axis) {
+  const T* x = static_cast<const T*>(in.data);
+  auto* y = static_cast<uint32_t*>(out.data);
+  int64_t step = in.strides[axis], length = in.shape[axis];
+  Strides x_strides = in.strides;
+  x_strides[axis] = 0;
+  const Strides walked[] = {x_strides, out.strides};
+  for (Rows<2> r(out.shape, walked); r.more(); r.next()) {
+    for (int64_t i = 0; i < r.length(); ++i) {
+      const T* row = x + r.offset(0) + i * r.step(0);
+      int64_t best = 0;
+      for (int64_t j = 1; j < length; ++j) {
+        if (beats<is_max>(row[j * step], row[best * step])) best = j;
+      }
+      y[r.offset(1) + i * r.step(1)] = static_cast<uint32_t>(best);
+    }
+  }
+}
+
+void run_arg_reduce(const Task& task) {
+  const auto& op = static_cast<const ArgReduce&>(task.op);
+  size_t axis = static_cast<size_t>(op.axis);
+  visit_dtype(task.in[0].dtype, [&]<class T>() {
+    if (op.reduce == ArgKind::max) {
+      arg_reduce<T, true>(task.in[0], task.out[0], axis);
+    } else {
+      arg_reduce<T, false>(task.in[0], task.out[0], axis);
+    }
+  });
+}
+
 }  // namespace
 
 runtime::Kernel ref_reduce() {
   return {.name = "ref::reduce", .run = run, .strided = true};
+}
+
+runtime::Kernel ref_arg_reduce() {
+  return {.name = "ref::arg_reduce", .run = run_arg_reduce, .strided = true};
 }
 
 }  // namespace treadle::backend::cpu

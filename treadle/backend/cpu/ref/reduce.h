@@ -1,4 +1,4 @@
-// Reference kernel of reductions.
+// Reference kernels of reductions.
 #pragma once
 
 #include "treadle/runtime/kernel.h"
@@ -6,5 +6,6 @@
 namespace treadle::backend::cpu {
 
 runtime::Kernel ref_reduce();
+runtime::Kernel ref_arg_reduce();
 
 }  // namespace treadle::backend::cpu

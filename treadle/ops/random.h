@@ -1,0 +1,157 @@
+// Random numbers from explicit keys: a function of the key alone, the same on
+// every device and for any number of threads. A call without a key takes one
+// from the default key, which lives here and nowhere else.
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "treadle/graph/array.h"
+#include "treadle/graph/op.h"
+#include "treadle/ops/elementwise.h"
+
+namespace treadle {
+
+// Key (K..., 2) uint32 -> (K..., S...) unsigned integers of `width` bytes.
+// Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers:
+// as easy as 1, 2, 3") on a counter. For one key, seen as W = ceil(bytes / 4)
+// words with H = floor(W / 2) and C = ceil(W / 2): the hash of (i, C + i) gives
+// words i and C + i, and when W is odd the first half of the hash of (H, 0)
+// gives word H.
+struct RandomBits : OpBase<RandomBits> {
+  static constexpr std::string_view op_name = "random_bits";
+  int width = 4;
+  Shape shape;  // S
+
+  auto fields() const { return std::tie(width); }
+  auto sizes() const { return std::tie(shape); }
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
+             Argnums args) const override;
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+};
+
+namespace random {
+
+// The default key: uint32 (2,). One value for the process, initialised from the
+// clock; a draw without key replaces it by the first half of its split.
+// compile makes it an implicit input and output: while tracing it opens a
+// RandomStateScope on a placeholder, and a call of the compiled function passes
+// get_random_state() and hands the result to set_random_state().
+array get_random_state();
+void set_random_state(const array& key);
+
+// In this scope, on this thread, draws without key use `key` and its successors
+// and leave the default key alone.
+class RandomStateScope {
+ public:
+  explicit RandomStateScope(array key);
+  ~RandomStateScope();
+  RandomStateScope(const RandomStateScope&) = delete;
+  RandomStateScope& operator=(const RandomStateScope&) = delete;
+
+  // The key as the draws so far have left it; the one given when there were
+  // none.
+  const array& state() const { return key_; }
+
+ private:
+  friend array next_key(StreamOrDevice s);
+  array key_;
+  RandomStateScope* outer_;
+};
+
+// A fresh key from the default one.
+array next_key(StreamOrDevice s = {});
+
+// Makes the default key key(value).
+void seed(uint64_t value);
+// A key, uint32 (2,).
+array key(uint64_t seed);
+// Independent keys from one: (num, 2), or two of them.
+array split(const array& key, int num, StreamOrDevice s = {});
+std::pair<array, array> split(const array& key, StreamOrDevice s = {});
+
+// In all of these: `key` null means the default key; bounds and parameters
+// broadcast to `shape`.
+
+// Integers of `width` 1, 2 or 4 bytes, all values alike.
+array bits(const Shape& shape,
+           int width = 4,
+           const array& key = {},
+           StreamOrDevice s = {});
+// In [low, high).
+array uniform(const Term& low,
+              const Term& high,
+              const Shape& shape,
+              Dtype dtype = float32,
+              const array& key = {},
+              StreamOrDevice s = {});
+array uniform(const Shape& shape,
+              Dtype dtype = float32,
+              const array& key = {},
+              StreamOrDevice s = {});
+// Normal with mean `loc` and standard deviation `scale`. complex64: real and
+// imaginary part each with variance 1/2, times scale.
+array normal(const Shape& shape,
+             Dtype dtype = float32,
+             const Term& loc = 0,
+             const Term& scale = 1,
+             const array& key = {},
+             StreamOrDevice s = {});
+// Normal within [lower, upper], which count in standard deviations.
+array truncated_normal(const Term& lower,
+                       const Term& upper,
+                       std::optional<Shape> shape = {},
+                       Dtype dtype = float32,
+                       const array& key = {},
+                       StreamOrDevice s = {});
+// -log(-log(u)) of uniform u.
+array gumbel(const Shape& shape,
+             Dtype dtype = float32,
+             const array& key = {},
+             StreamOrDevice s = {});
+array laplace(const Shape& shape,
+              Dtype dtype = float32,
+              double loc = 0,
+              double scale = 1,
+              const array& key = {},
+              StreamOrDevice s = {});
+// True with probability p; of p's shape when none is given.
+array bernoulli(const Term& p = 0.5,
+                std::optional<Shape> shape = {},
+                const array& key = {},
+                StreamOrDevice s = {});
+// Integers in [low, high), drawn through float32: beyond 2^24 not every integer
+// is reached.
+array randint(const Term& low,
+              const Term& high,
+              const Shape& shape,
+              Dtype dtype = int32,
+              const array& key = {},
+              StreamOrDevice s = {});
+// Positions along `axis` of the unnormalised log-probabilities: of logits'
+// shape without the axis, of a shape that this broadcasts to, or with a last
+// axis of num_samples.
+array categorical(const array& logits,
+                  int axis = -1,
+                  const array& key = {},
+                  StreamOrDevice s = {});
+array categorical(const array& logits,
+                  int axis,
+                  const Shape& shape,
+                  const array& key = {},
+                  StreamOrDevice s = {});
+array categorical(const array& logits,
+                  int axis,
+                  int num_samples,
+                  const array& key = {},
+                  StreamOrDevice s = {});
+
+}  // namespace random
+}  // namespace treadle
