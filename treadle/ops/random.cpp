@@ -43,8 +43,6 @@ Mapped RandomBits::vmap(const Arrays& x, std::span<const int> axes) const {
   return {{record(*this, {moveaxis(x[0], axes[0], 0)}, resolve({}))}, {0}};
 }
 
-namespace random {
-
 // the default key -------------------------------------------------------------
 
 namespace {
@@ -59,10 +57,6 @@ DefaultKey& default_key() {
   return *k;
 }
 
-uint64_t clock_seed() {
-  return uint64_t(std::chrono::system_clock::now().time_since_epoch().count());
-}
-
 thread_local RandomStateScope* scope = nullptr;
 
 void check_key(std::string_view op, const array& key) {
@@ -73,28 +67,31 @@ void check_key(std::string_view op, const array& key) {
   }
 }
 
-// Replaces `key` by the first half of its split and returns the second.
-array advance(array& key, StreamOrDevice s) {
-  auto [next, drawn] = split(key, s);
-  key = next;
-  return drawn;
-}
-
 }  // namespace
 
-array get_random_state() {
-  if (scope) return scope->state();
+void update_random_state(const std::function<array(const array&)>& next) {
+  if (scope) {
+    scope->key_ = next(scope->key_);
+    return;
+  }
   DefaultKey& d = default_key();
   std::lock_guard lock(d.mutex);
-  if (d.key.null()) d.key = key(clock_seed());
-  return d.key;
+  if (d.key.null()) {
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    d.key = random::key(uint64_t(now.count()));
+  }
+  d.key = next(d.key);
+}
+
+array random_state() {
+  array state;
+  update_random_state([&](const array& key) { return state = key; });
+  return state;
 }
 
 void set_random_state(const array& key) {
   check_key("set_random_state", key);
-  DefaultKey& d = default_key();
-  std::lock_guard lock(d.mutex);
-  d.key = key;
+  update_random_state([&](const array&) { return key; });
 }
 
 RandomStateScope::RandomStateScope(array key)
@@ -104,12 +101,16 @@ RandomStateScope::RandomStateScope(array key)
 }
 RandomStateScope::~RandomStateScope() { scope = outer_; }
 
+namespace random {
+
 array next_key(StreamOrDevice s) {
-  if (scope) return advance(scope->key_, s);
-  DefaultKey& d = default_key();
-  std::lock_guard lock(d.mutex);
-  if (d.key.null()) d.key = key(clock_seed());
-  return advance(d.key, s);
+  array drawn;
+  update_random_state([&](const array& key) {
+    auto [next, mine] = split(key, s);
+    drawn = mine;
+    return next;
+  });
+  return drawn;
 }
 
 void seed(uint64_t value) { set_random_state(key(value)); }

@@ -3,6 +3,7 @@
 // from the default key, which lives here and nowhere else.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -37,18 +38,17 @@ struct RandomBits : OpBase<RandomBits> {
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 };
 
-namespace random {
-
-// The default key: uint32 (2,). One value for the process, initialised from the
-// clock; a draw without key replaces it by the first half of its split.
-// compile makes it an implicit input and output: while tracing it opens a
-// RandomStateScope on a placeholder, and a call of the compiled function passes
-// get_random_state() and hands the result to set_random_state().
-array get_random_state();
+// The default key: uint32 (2,). One value for the process, first taken from the
+// clock; a draw without a key replaces it by the first half of its split. It is
+// an implicit input and output of every compiled function: tracing opens a
+// RandomStateScope on a placeholder, and each call goes through
+// update_random_state().
+array random_state();
 void set_random_state(const array& key);
+// Sets it to next(random_state()), with no draw of another thread in between.
+void update_random_state(const std::function<array(const array&)>& next);
 
-// In this scope, on this thread, draws without key use `key` and its successors
-// and leave the default key alone.
+// In this scope, on this thread, the default key is another one.
 class RandomStateScope {
  public:
   explicit RandomStateScope(array key);
@@ -56,15 +56,14 @@ class RandomStateScope {
   RandomStateScope(const RandomStateScope&) = delete;
   RandomStateScope& operator=(const RandomStateScope&) = delete;
 
-  // The key as the draws so far have left it; the one given when there were
-  // none.
-  const array& state() const { return key_; }
-
  private:
-  friend array next_key(StreamOrDevice s);
+  friend void update_random_state(
+      const std::function<array(const array&)>& next);
   array key_;
   RandomStateScope* outer_;
 };
+
+namespace random {
 
 // A fresh key from the default one.
 array next_key(StreamOrDevice s = {});

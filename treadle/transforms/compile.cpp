@@ -58,16 +58,6 @@ class Restore {
   Arrays original_;
 };
 
-class RestoreRandom {
- public:
-  RestoreRandom() : original_(random_state()) {}
-  ~RestoreRandom() { set_random_state(original_); }
-  const array& original() const { return original_; }
-
- private:
-  array original_;
-};
-
 std::string signature_of(const Arrays& inputs, bool shapeless) {
   std::string key;
   for (const array& x : inputs) {
@@ -117,10 +107,9 @@ Compiled::State::Traced Compiled::State::trace(const ArraysFn& fn, const Arrays&
   Arrays written = options.outputs.get ? options.outputs.get() : Arrays{};
   Restore restore_outputs(options.outputs, written);
   Restore restore_inputs(options.inputs, captured);
-  RestoreRandom random;
-  array key = placeholders({random.original()})[0];
+  array key = placeholders({random_state()})[0];
+  RandomStateScope random(key);
   if (options.inputs.set) options.inputs.set(captured_placeholders);
-  set_random_state(key);
 
   Traced t;
   body->outputs = fn(arg_placeholders);
@@ -165,19 +154,27 @@ Arrays Compiled::call(const Arrays& args, const std::string& signature,
     }
     traced = it->second;
   }
-  in.push_back(random_state());
   Stream stream = resolve({});
   Arrays out;
-  if (Trace::any_open()) {
-    StreamScope scope(stream);
-    out = traced.op->expand(in);
-  } else {
-    captured.clear();
-    out = record_all(traced.op, std::move(in), stream);
-  }
+  auto run = [&](const array& random_key) {
+    in.push_back(random_key);
+    if (Trace::any_open()) {
+      StreamScope scope(stream);
+      out = traced.op->expand(in);
+    } else {
+      captured.clear();
+      out = record_all(traced.op, std::move(in), stream);
+    }
+  };
   if (traced.random) {
-    set_random_state(out.back());
-    out.pop_back();
+    update_random_state([&](const array& random_key) {
+      run(random_key);
+      array next = out.back();
+      out.pop_back();
+      return next;
+    });
+  } else {
+    run(random_state());
   }
   if (s.options.outputs.set) {
     s.options.outputs.set(Arrays(out.begin() + long(traced.num_outputs), out.end()));
