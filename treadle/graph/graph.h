@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "treadle/graph/array.h"
 
@@ -11,6 +12,8 @@ struct Graph {
   Arrays inputs;   // placeholders
   Arrays outputs;  // may be inputs, or constants made outside the trace
   uint64_t first_seq = 0;
+  // What the runtime has prepared for calls; guarded by its eval mutex.
+  mutable std::shared_ptr<void> prepared;
 };
 
 }  // namespace treadle

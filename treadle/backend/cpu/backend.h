@@ -1,9 +1,12 @@
 // What the CPU backend offers to the runtime.
 #pragma once
 
+#include "treadle/runtime/backend.h"
 #include "treadle/runtime/kernel.h"
 
 namespace treadle::backend::cpu {
+
+runtime::Backend& backend();
 
 // Lists the CPU kernels of every op, fastest first, reference last.
 void register_kernels(runtime::KernelTable& table);

@@ -1,0 +1,224 @@
+// From a group of nodes to the tape that computes it.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <unordered_map>
+
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
+#include "treadle/plan/fuse.h"
+
+namespace treadle::plan {
+
+namespace {
+
+// TREADLE_STRICT_HALF=1: every node is rounded to its dtype, so that results do
+// not depend on what is fused.
+bool strict_half() {
+  static const bool strict = [] {
+    const char* v = std::getenv("TREADLE_STRICT_HALF");
+    return v && std::strcmp(v, "0") != 0;
+  }();
+  return strict;
+}
+
+class Builder {
+ public:
+  Builder(const Program& p, const std::vector<PlanValue>& values, const Group& group,
+          const std::vector<uint32_t>& outputs)
+      : p_(p), values_(values), group_(group), outputs_(outputs) {
+    tape_.inner_axes = std::max(group.inner_axes, 0);
+    for (uint32_t n : group.nodes) inside_[p.nodes[n].first_out] = true;
+  }
+
+  PlanStep run() {
+    step_.kind = PlanStep::Kind::fused;
+    step_.space = group_.space;
+    step_.members = group_.nodes;
+    for (uint32_t n : group_.nodes) add(n);
+    find_in_place();
+    Fused op;
+    op.tape = std::move(tape_);
+    step_.fused = make_op(std::move(op));
+    return std::move(step_);
+  }
+
+ private:
+  uint16_t push(TapeValue v) {
+    tape_.values.push_back(v);
+    return uint16_t(tape_.values.size() - 1);
+  }
+  const TapeValue& at(uint16_t i) const { return tape_.values[i]; }
+
+  uint16_t depends(uint16_t i) const {
+    return uint16_t(at(i).phase + (at(i).code == TapeValue::Code::reduce_row));
+  }
+
+  uint16_t convert(uint16_t a, Dtype dtype) {
+    TapeValue v{};
+    v.code = TapeValue::Code::convert;
+    v.lane = lane_of(dtype);
+    v.dtype = dtype;
+    v.a = a;
+    v.uniform = at(a).uniform;
+    v.phase = depends(a);
+    return push(v);
+  }
+
+  // The tape value of a program value: computed here, or loaded.
+  uint16_t value(uint32_t v) {
+    v = values_[v].same_as;
+    uint32_t u = v;
+    while (values_[u].place == Place::view && u < p_.values.size() && !inside_.count(u)) {
+      uint32_t next = values_[values_[u].base].same_as;
+      if (next >= p_.values.size()) break;
+      u = next;
+    }
+    auto made = tape_value_.find(u);
+    if (made != tape_value_.end()) return made->second;
+    auto loaded = loads_.find(v);
+    if (loaded != loads_.end()) return loaded->second;
+    const Spec& spec = p_.spec(v);
+    TapeValue load{};
+    load.code = TapeValue::Code::load;
+    load.lane = lane_of(spec.dtype);
+    load.dtype = spec.dtype;
+    load.index = uint16_t(tape_.operands.size());
+    load.uniform =
+        form_of(spec.shape, p_.spec(group_.space).shape, group_.inner_axes) != Form::full;
+    tape_.operands.push_back(spec.dtype);
+    step_.in.push_back(v);
+    return loads_[v] = push(load);
+  }
+
+  void add(uint32_t n) {
+    const Op& op = *p_.nodes[n].node->op;
+    uint32_t out = p_.nodes[n].first_out;
+    Dtype dtype = p_.spec(out).dtype;
+    auto inputs = p_.inputs_of(n);
+    uint16_t at_tape;
+    if (const AsType* cast = as<AsType>(op)) {
+      at_tape = convert(value(inputs[0]), cast->dtype);
+    } else if (const Reduce* r = as<Reduce>(op)) {
+      uint16_t x = value(inputs[0]);
+      if (at(x).lane != lane_of(dtype)) x = convert(x, dtype);
+      const Shape& space = p_.spec(group_.space).shape;
+      bool row = r->axes.front() == int(space.size()) - group_.inner_axes &&
+                 int(r->axes.size()) == group_.inner_axes;
+      TapeValue v{};
+      v.code = row ? TapeValue::Code::reduce_row : TapeValue::Code::reduce_column;
+      v.lane = at(x).lane;
+      v.reduce = r->reduce;
+      v.dtype = dtype;
+      v.a = x;
+      v.phase = depends(x);
+      v.uniform = row;
+      if (!row) {
+        v.index = output(out, dtype, OutputForm::column, 0);
+        push(v);
+        return;
+      }
+      at_tape = push(v);
+    } else {
+      const Row row = static_cast<const Elementwise&>(op).row;
+      TapeValue v{};
+      v.code = TapeValue::Code::row;
+      v.row = row;
+      v.lane = lane_of(dtype);
+      v.dtype = dtype;
+      v.uniform = true;
+      uint16_t* slots[] = {&v.a, &v.b, &v.c};
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        uint16_t x = value(inputs[i]);
+        *slots[i] = x;
+        v.uniform = v.uniform && at(x).uniform;
+        v.phase = std::max(v.phase, depends(x));
+      }
+      at_tape = push(v);
+      if (must_wrap(row, dtype)) at_tape = convert(at_tape, dtype);
+    }
+    bool wanted = std::find(outputs_.begin(), outputs_.end(), out) != outputs_.end();
+    bool explicit_cast = at(at_tape).code == TapeValue::Code::convert;
+    if (is_half(dtype) && (wanted || strict_half()) && !explicit_cast) {
+      at_tape = convert(at_tape, dtype);
+    }
+    tape_value_[out] = at_tape;
+    if (!wanted) return;
+    OutputForm form = form_of(p_.spec(out).shape, p_.spec(group_.space).shape,
+                              group_.inner_axes) == Form::full &&
+                              at(at_tape).code != TapeValue::Code::reduce_row
+                          ? OutputForm::full
+                          : OutputForm::row;
+    TapeValue store{};
+    store.code = TapeValue::Code::store;
+    store.lane = at(at_tape).lane;
+    store.dtype = dtype;
+    store.a = at_tape;
+    store.uniform = at(at_tape).uniform;
+    store.phase = depends(at_tape);
+    store.index = output(out, dtype, form, at_tape);
+    push(store);
+  }
+
+  // Results that need not be of their dtype yet: narrow integers may have
+  // overflowed, arithmetic on bool may be neither 0 nor 1.
+  static bool must_wrap(Row row, Dtype dtype) {
+    if (dtype == bool_) return info(row).rule != Rule::compare && info(row).rule != Rule::logical;
+    return is_integer(dtype) && size_of(dtype) < 4;
+  }
+
+  uint16_t output(uint32_t v, Dtype dtype, OutputForm form, uint16_t computed) {
+    tape_.outputs.push_back({dtype, form});
+    step_.out.push_back(v);
+    computed_.push_back(computed);
+    return uint16_t(tape_.outputs.size() - 1);
+  }
+
+  // Output j may lie in operand i's memory when the kernel, going through a tile
+  // in tape order, has read the operand for the last time when it writes: all
+  // reads stand before the stored value, and it is stored in the last phase.
+  void find_in_place() {
+    std::vector<uint16_t> last_read(tape_.values.size(), 0);
+    for (uint16_t i = 0; i < tape_.values.size(); ++i) {
+      const TapeValue& v = tape_.values[i];
+      if (v.code == TapeValue::Code::load) continue;
+      last_read[v.a] = i;
+      if (v.code == TapeValue::Code::row) {
+        int arity = info(v.row).arity;
+        if (arity > 1) last_read[v.b] = i;
+        if (arity > 2) last_read[v.c] = i;
+      }
+    }
+    int last_phase = tape_.num_phases() - 1;
+    for (uint32_t j = 0; j < tape_.outputs.size(); ++j) {
+      if (tape_.outputs[j].form != OutputForm::full) continue;
+      if (at(computed_[j]).phase != last_phase) continue;
+      for (const auto& [v, load] : loads_) {
+        const TapeValue& l = at(load);
+        if (l.uniform || l.dtype != tape_.outputs[j].dtype) continue;
+        if (last_read[load] <= computed_[j]) step_.in_place.emplace_back(j, l.index);
+      }
+    }
+    std::sort(step_.in_place.begin(), step_.in_place.end());
+  }
+
+  const Program& p_;
+  const std::vector<PlanValue>& values_;
+  const Group& group_;
+  const std::vector<uint32_t>& outputs_;
+  std::unordered_map<uint32_t, bool> inside_;
+  std::unordered_map<uint32_t, uint16_t> tape_value_, loads_;
+  std::vector<uint16_t> computed_;  // by output: the tape value stored
+  Tape tape_;
+  PlanStep step_;
+};
+
+}  // namespace
+
+PlanStep make_fused(const Program& program, const std::vector<PlanValue>& values,
+                    const Group& group, const std::vector<uint32_t>& outputs) {
+  return Builder(program, values, group, outputs).run();
+}
+
+}  // namespace treadle::plan

@@ -1,0 +1,247 @@
+#include "treadle/runtime/collect.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <unordered_map>
+
+#include "treadle/graph/record.h"
+#include "treadle/graph/trace.h"
+#include "treadle/runtime/kernel.h"
+
+namespace treadle::runtime {
+
+namespace {
+
+// Marks the nodes of one walk; guarded by the eval mutex.
+uint64_t next_mark() {
+  static uint64_t mark = 0;
+  return ++mark;
+}
+
+class Collector {
+ public:
+  Segment run(std::span<Node* const> nodes) {
+    out_.stream = nodes.front()->stream;
+    mark_ = next_mark();
+    for (Node* n : nodes) add(n);
+    number_values();
+    find_wanted();
+    return std::move(out_);
+  }
+
+  Segment run_body(const Graph& graph, std::span<Node* const> nodes,
+                   std::vector<uint32_t>* outputs) {
+    body_ = true;
+    mark_ = next_mark();
+    for (Node* n : nodes) add(n);
+    for (const array& y : graph.outputs) ref_of(y);
+    number_values();
+    for (const array& y : graph.outputs) {
+      outputs->push_back(number(refs_.at(y.output())));
+      out_.program.wanted[outputs->back()] = 1;
+    }
+    return std::move(out_);
+  }
+
+ private:
+  // A value is a leaf (index) or an output of a step: numbers follow once all
+  // leaves are known.
+  struct Ref {
+    int32_t step;  // -1: leaf
+    uint32_t index;
+  };
+
+  Ref ref_of(const array& x) {
+    Output* o = x.output();
+    auto it = refs_.find(o);
+    if (it != refs_.end()) return it->second;
+    Ref r = leaf(o);
+    refs_.emplace(o, r);
+    return r;
+  }
+
+  Ref leaf(Output* o) {
+    Node* n = o->node;
+    if (n->placeholder && !body_) placeholder_error("eval", *n);
+    if (n->scalar) {
+      // Equal numbers are one leaf, so that equal expressions merge.
+      uint64_t bits;
+      std::memcpy(&bits, n->inline_value, 8);
+      bits = bits * 31 + uint64_t(o->spec.dtype);
+      for (auto [key, index] : scalars_) {
+        Output* other = out_.program.leaves[index];
+        if (key == bits && other->spec.dtype == o->spec.dtype &&
+            std::memcmp(other->node->inline_value, n->inline_value, 8) == 0) {
+          return {-1, index};
+        }
+      }
+      scalars_.emplace_back(bits, uint32_t(out_.program.leaves.size()));
+    }
+    out_.program.leaves.push_back(o);
+    out_.leaf_edges.push_back(0);
+    return {-1, uint32_t(out_.program.leaves.size() - 1)};
+  }
+
+  void add(Node* n) {
+    out_.nodes.push_back(n);
+    count_edges(n);
+    if (n->op->kind() == OpKind::composite && !has_kernel(n)) {
+      expand(n);
+      return;
+    }
+    plan::Program::Step step{n, uint32_t(input_refs_.size()), 0};
+    for (const array& x : n->inputs()) input_refs_.push_back(ref_of(x));
+    int32_t index = int32_t(out_.program.nodes.size());
+    out_.program.nodes.push_back(step);
+    for (Output& o : n->outputs()) refs_[&o] = {index, o.index};
+  }
+
+  bool has_kernel(Node* n) const {
+    Specs in, out;
+    for (const array& x : n->inputs()) in.push_back(x.spec());
+    for (Output& o : n->outputs()) out.push_back(o.spec);
+    return kernel_table(n->stream.device.type).find(*n->op, in, out) != nullptr;
+  }
+
+  void expand(Node* n) {
+    StreamScope scope(n->stream);
+    RegionScope region(n->region);
+    uint64_t first = next_seq();
+    Arrays in = n->input_arrays();
+    Arrays out = n->op->expand(in);
+    std::vector<Node*> fresh, stack;
+    auto visit = [&](const array& a) {
+      Node* m = a.node();
+      if (m->seq >= first && m->plan_mark != mark_ && !m->evaluated()) {
+        m->plan_mark = mark_;
+        stack.push_back(m);
+      }
+    };
+    for (const array& y : out) visit(y);
+    while (!stack.empty()) {
+      Node* m = stack.back();
+      stack.pop_back();
+      fresh.push_back(m);
+      for (const array& x : m->inputs()) visit(x);
+    }
+    std::sort(fresh.begin(), fresh.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+    for (Node* m : fresh) {
+      m->in_trace = false;
+      add(m);
+    }
+    for (uint32_t j = 0; j < n->num_outputs; ++j) {
+      Ref r = ref_of(out[j]);
+      refs_[&n->output(j)] = r;
+      out_.keep_alive.push_back(out[j]);
+      ++internal_[out[j].output()];
+    }
+  }
+
+  // Edges of collected nodes are no holders, unless the node stays readable.
+  void count_edges(Node* n) {
+    if (n->in_trace) return;
+    for (const array& x : n->inputs()) ++internal_[x.output()];
+  }
+
+  uint32_t number(Ref r) const {
+    return r.step < 0 ? r.index : out_.program.nodes[size_t(r.step)].first_out + r.index;
+  }
+
+  void number_values() {
+    plan::Program& p = out_.program;
+    uint32_t next = uint32_t(p.leaves.size());
+    for (plan::Program::Step& step : p.nodes) {
+      step.first_out = next;
+      next += step.node->num_outputs;
+    }
+    p.inputs.reserve(input_refs_.size());
+    for (Ref r : input_refs_) p.inputs.push_back(number(r));
+    p.values = p.leaves;
+    for (plan::Program::Step& step : p.nodes) {
+      for (Output& o : step.node->outputs()) p.values.push_back(&o);
+    }
+    p.wanted.assign(next, 0);
+  }
+
+  void find_wanted() {
+    plan::Program& p = out_.program;
+    for (Node* n : out_.nodes) {
+      for (Output& o : n->outputs()) {
+        auto it = internal_.find(&o);
+        uint32_t inside = it == internal_.end() ? 0 : it->second;
+        bool held = o.refs.load(std::memory_order_acquire) > inside;
+        if (!held && !(n->in_trace && n->num_outputs > 1)) continue;
+        uint32_t v = number(refs_.at(&o));
+        p.wanted[v] = 1;
+        out_.results.emplace_back(&o, v);
+      }
+    }
+    for (size_t i = 0; i < p.leaves.size(); ++i) {
+      auto it = internal_.find(p.leaves[i]);
+      out_.leaf_edges[i] = it == internal_.end() ? 0 : it->second;
+    }
+  }
+
+  Segment out_;
+  bool body_ = false;  // of a traced function: placeholders are leaves
+  uint64_t mark_ = 0;
+  std::unordered_map<Output*, Ref> refs_;
+  std::unordered_map<Output*, uint32_t> internal_;
+  std::vector<std::pair<uint64_t, uint32_t>> scalars_;
+  std::vector<Ref> input_refs_;
+};
+
+}  // namespace
+
+std::vector<Node*> unevaluated(std::span<const array> targets) {
+  uint64_t mark = next_mark();
+  std::vector<Node*> found, stack;
+  auto visit = [&](const array& a) {
+    Node* n = a.node();
+    if (n->plan_mark == mark || n->evaluated()) return;
+    n->plan_mark = mark;
+    if (n->placeholder) placeholder_error("eval", *n);
+    stack.push_back(n);
+  };
+  for (const array& a : targets) {
+    if (!a.null()) visit(a);
+  }
+  while (!stack.empty()) {
+    Node* n = stack.back();
+    stack.pop_back();
+    found.push_back(n);
+    for (const array& x : n->inputs()) visit(x);
+  }
+  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+  return found;
+}
+
+std::vector<Node*> body_nodes(const Graph& graph) {
+  uint64_t mark = next_mark();
+  std::vector<Node*> found, stack;
+  auto visit = [&](const array& a) {
+    Node* n = a.node();
+    if (n->plan_mark == mark || n->placeholder || n->seq < graph.first_seq || !n->op) return;
+    n->plan_mark = mark;
+    stack.push_back(n);
+  };
+  for (const array& y : graph.outputs) visit(y);
+  while (!stack.empty()) {
+    Node* n = stack.back();
+    stack.pop_back();
+    found.push_back(n);
+    for (const array& x : n->inputs()) visit(x);
+  }
+  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+  return found;
+}
+
+Segment collect_body(const Graph& graph, std::span<Node* const> nodes,
+                     std::vector<uint32_t>* outputs) {
+  return Collector().run_body(graph, nodes, outputs);
+}
+
+Segment collect(std::span<Node* const> nodes) { return Collector().run(nodes); }
+
+}  // namespace treadle::runtime

@@ -1,0 +1,29 @@
+// Starting the computation of arrays, and waiting for it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "treadle/graph/array.h"
+#include "treadle/graph/node.h"
+
+namespace treadle {
+
+// Waits for all work queued so far.
+void synchronize();
+
+namespace runtime {
+
+// Plans, binds and launches what the targets need. Returns when it is queued.
+void start(std::span<const array> targets);
+// Waits for the targets and throws what their computation threw.
+void wait(std::span<const array> targets);
+
+// Runs collected nodes, segment by segment. The eval mutex is held.
+void run_nodes(const std::vector<Node*>& nodes);
+// The nodes have buffers: their values are there, or will be with the event.
+void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& event);
+
+}  // namespace runtime
+}  // namespace treadle

@@ -1,0 +1,140 @@
+#include "treadle/runtime/executor.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace treadle::runtime {
+
+namespace {
+
+class JobEvent : public Event {
+ public:
+  void wait() override {
+    std::unique_lock lock(mutex_);
+    signalled_.wait(lock, [&] { return done_; });
+  }
+  bool done() const override {
+    std::lock_guard lock(mutex_);
+    return done_;
+  }
+  std::exception_ptr error() const override {
+    std::lock_guard lock(mutex_);
+    return error_;
+  }
+  void signal(std::exception_ptr error) {
+    {
+      std::lock_guard lock(mutex_);
+      done_ = true;
+      error_ = std::move(error);
+    }
+    signalled_.notify_all();
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable signalled_;
+  bool done_ = false;
+  std::exception_ptr error_;
+};
+
+struct Job {
+  std::function<void()> run;
+  std::shared_ptr<JobEvent> event;
+};
+
+void run_job(Job& job) {
+  std::exception_ptr error;
+  try {
+    job.run();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  job.run = nullptr;  // what it held is freed before anyone is told
+  job.event->signal(std::move(error));
+}
+
+class Executor {
+ public:
+  Executor() : thread_([this] { loop(); }) {}
+
+  std::shared_ptr<Event> push(std::function<void()> run) {
+    auto event = std::make_shared<JobEvent>();
+    {
+      std::lock_guard lock(mutex_);
+      queue_.push_back({std::move(run), event});
+      ++pending_;
+    }
+    wake_.notify_one();
+    return event;
+  }
+
+  bool idle() const { return pending_.load(std::memory_order_acquire) == 0; }
+
+  void stop() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void loop() {
+    for (;;) {
+      Job job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+        if (queue_.empty()) return;
+        job = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      run_job(job);
+      pending_.fetch_sub(1, std::memory_order_release);
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> queue_;
+  std::atomic<int> pending_{0};
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+std::atomic<bool> inline_only{false};
+
+// Never destroyed, since arrays may be evaluated by other statics; it is stopped
+// at exit so that no kernel runs while the process is being taken down.
+Executor& executor() {
+  static Executor* e = [] {
+    auto* made = new Executor;
+    pthread_atfork(nullptr, nullptr, [] { inline_only = true; });
+    std::atexit([] {
+      if (!inline_only.exchange(true)) executor().stop();
+    });
+    return made;
+  }();
+  return *e;
+}
+
+}  // namespace
+
+std::shared_ptr<Event> enqueue(std::function<void()> job) {
+  if (!inline_only) return executor().push(std::move(job));
+  auto event = std::make_shared<JobEvent>();
+  Job now{std::move(job), event};
+  run_job(now);
+  return event;
+}
+
+bool executor_idle() { return inline_only || executor().idle(); }
+bool executor_available() { return !inline_only; }
+void drain() { enqueue([] {})->wait(); }
+
+}  // namespace treadle::runtime

@@ -1,0 +1,351 @@
+#include "treadle/runtime/instance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "treadle/base/error.h"
+#include "treadle/ops/views.h"
+
+namespace treadle::runtime {
+
+namespace {
+
+using plan::Place;
+using plan::Plan;
+using plan::PlanStep;
+using plan::Program;
+
+// Offsets in one block of memory, handed out and given back in step order.
+class ArenaPlan {
+ public:
+  int64_t take(size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    auto best = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it) {
+      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
+    }
+    if (best != free_.end()) {
+      auto [at, size] = *best;
+      free_.erase(best);
+      if (size > bytes) free_[at + int64_t(bytes)] = size - bytes;
+      return at;
+    }
+    // Grow, from a free tail if there is one.
+    int64_t at = int64_t(end_);
+    if (!free_.empty()) {
+      auto last = std::prev(free_.end());
+      if (last->first + int64_t(last->second) == int64_t(end_)) {
+        at = last->first;
+        free_.erase(last);
+      }
+    }
+    end_ = size_t(at) + bytes;
+    return at;
+  }
+  void give(int64_t at, size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    auto [it, fresh] = free_.emplace(at, bytes);
+    auto next = std::next(it);
+    if (next != free_.end() && it->first + int64_t(it->second) == next->first) {
+      it->second += next->second;
+      free_.erase(next);
+    }
+    if (it != free_.begin()) {
+      auto before = std::prev(it);
+      if (before->first + int64_t(before->second) == it->first) {
+        before->second += it->second;
+        free_.erase(it);
+      }
+    }
+  }
+  size_t end() const { return end_; }
+
+ private:
+  std::map<int64_t, size_t> free_;  // offset -> bytes
+  size_t end_ = 0;
+};
+
+class Builder {
+ public:
+  Builder(std::shared_ptr<const Plan> plan, const Program& p, Device::Type device)
+      : p_(p), table_(kernel_table(device)), made_(std::make_shared<Instance>()) {
+    made_->plan = std::move(plan);
+  }
+
+  std::shared_ptr<Instance> run() {
+    find_layouts();
+    for (uint32_t s = 0; s < plan().steps.size(); ++s) add(s);
+    place();
+    return made_;
+  }
+
+ private:
+  const Plan& plan() const { return *made_->plan; }
+  const Spec& spec(uint32_t v) const { return p_.spec(plan().values[v].spec); }
+  size_t bytes(uint32_t v) const {
+    return size_t(size_of(spec(v).shape)) * size_of(spec(v).dtype);
+  }
+
+  void find_layouts() {
+    size_t n = plan().values.size();
+    made_->layouts.resize(n);
+    made_->roots.resize(n);
+    made_->arena_at.assign(n, -1);
+    done_.assign(n, 0);
+    for (uint32_t v = 0; v < n; ++v) resolve(v);
+  }
+
+  // A view follows its base, which may be numbered later (a planner's copy).
+  void resolve(uint32_t v) {
+    if (done_[v]) return;
+    done_[v] = 1;
+    uint32_t same = plan().values[v].same_as;
+    if (same != v) {
+      resolve(same);
+      made_->layouts[v] = made_->layouts[same];
+      made_->roots[v] = made_->roots[same];
+      return;
+    }
+    const plan::PlanValue& value = plan().values[v];
+    if (value.place == Place::view) {
+      uint32_t base = value.base;
+      resolve(base);
+      const Op& op = *p_.nodes[size_t(value.node)].node->op;
+      made_->roots[v] = made_->roots[base];
+      if (!op.view(spec(base), made_->layouts[base], spec(v), &made_->layouts[v])) {
+        throw std::logic_error(fmt::format("plan: [{}] cannot view its input",
+                                           op.name()));
+      }
+      return;
+    }
+    made_->roots[v] = v;
+    made_->layouts[v] = value.place == Place::leaf && v < p_.leaves.size()
+                            ? p_.leaves[v]->layout
+                            : Layout{row_major_strides(spec(v).shape), 0};
+  }
+
+  Operand operand(uint32_t v) const {
+    Operand o;
+    o.dtype = spec(v).dtype;
+    o.shape = spec(v).shape;
+    o.strides = made_->layouts[v].strides;
+    o.contiguous = is_row_contiguous(o.shape, o.strides);
+    return o;
+  }
+  Instance::Address address(uint32_t v) const {
+    return {made_->roots[v],
+            made_->layouts[v].offset * int64_t(size_of(spec(v).dtype))};
+  }
+
+  void add(uint32_t s) {
+    const PlanStep& step = plan().steps[s];
+    Instance::Call call;
+    call.step = s;
+    if (step.kind == PlanStep::Kind::fused) {
+      fill_fused(step, call);
+    } else {
+      static const OpPtr copy = make_op(Contiguous{});
+      call.op = step.kind == PlanStep::Kind::copy ? copy
+                                                  : p_.nodes[size_t(step.node)].node->op;
+      for (uint32_t v : step.in) {
+        call.in.push_back(operand(v));
+        call.in_at.push_back(address(v));
+      }
+      for (uint32_t v : step.out) {
+        call.out.push_back(operand(v));
+        call.out_at.push_back(address(v));
+      }
+      Specs in, out;
+      for (uint32_t v : step.in) in.push_back(spec(v));
+      for (uint32_t v : step.out) out.push_back(spec(v));
+      choose_kernel(call, in, out);
+      if (!call.kernel->strided) make_contiguous(s, call);
+    }
+    for (const Operand& o : call.in) made_->touched_bytes += reach(o);
+    for (const Operand& o : call.out) made_->touched_bytes += reach(o);
+    made_->calls.push_back(std::move(call));
+  }
+
+  static size_t reach(const Operand& o) {
+    size_t n = size_of(o.dtype);
+    for (size_t i = 0; i < o.shape.size(); ++i) {
+      if (o.strides[i] != 0) n *= size_t(o.shape[i]);
+    }
+    return n;
+  }
+
+  void choose_kernel(Instance::Call& call, std::span<const Spec> in,
+                     std::span<const Spec> out) {
+    std::string why;
+    call.kernel = table_.find(*call.op, in, out, &why);
+    if (!call.kernel) {
+      unsupported(call.op->name(), why.empty() ? "no kernel." : "no kernel: " + why);
+    }
+  }
+
+  // Operands of a tape are laid out over its space, broadcast axes with stride 0.
+  void fill_fused(const PlanStep& step, Instance::Call& call) {
+    call.op = step.fused;
+    const plan::Tape& tape = static_cast<const plan::Fused&>(*step.fused).tape;
+    const Shape& space = spec(step.space).shape;
+    size_t outer = space.size() - size_t(tape.inner_axes);
+    call.space = space;
+    for (uint32_t v : step.in) {
+      Operand o = operand(v);
+      if (o.shape != space) {
+        Strides strides(space.size(), 0);
+        for (size_t i = 0; i < std::min(outer, o.shape.size()); ++i) strides[i] = o.strides[i];
+        o.strides = strides;
+        o.shape = space;
+        o.contiguous = is_row_contiguous(space, strides);
+      }
+      call.in.push_back(std::move(o));
+      call.in_at.push_back(address(v));
+    }
+    for (size_t j = 0; j < step.out.size(); ++j) {
+      Operand o = operand(step.out[j]);
+      switch (tape.outputs[j].form) {
+        case plan::OutputForm::full: o.shape = space; break;
+        case plan::OutputForm::row:
+          o.shape = Shape(space.begin(), space.begin() + outer);
+          break;
+        case plan::OutputForm::column:
+          o.shape = Shape(space.begin() + outer, space.end());
+          break;
+      }
+      o.strides = row_major_strides(o.shape);
+      call.out.push_back(std::move(o));
+      call.out_at.push_back(address(step.out[j]));
+    }
+    Specs none;
+    choose_kernel(call, none, none);
+  }
+
+  // Copies of strided operands for kernels that need row order; they live for
+  // this call only.
+  void make_contiguous(uint32_t s, Instance::Call& call) {
+    for (size_t i = 0; i < call.in.size(); ++i) {
+      if (call.in[i].contiguous) continue;
+      uint32_t temp = uint32_t(made_->roots.size());
+      made_->roots.push_back(temp);
+      made_->arena_at.push_back(-1);
+      Operand to = call.in[i];
+      to.strides = row_major_strides(to.shape);
+      to.contiguous = true;
+      Instance::Call copy;
+      copy.step = s;
+      copy.op = make_op(Contiguous{});
+      copy.in = {call.in[i]};
+      copy.in_at = {call.in_at[i]};
+      copy.out = {to};
+      copy.out_at = {{temp, 0}};
+      Spec spec{to.shape, to.dtype};
+      choose_kernel(copy, {&spec, 1}, {&spec, 1});
+      temps_.emplace_back(temp, size_t(size_of(to.shape)) * size_of(to.dtype));
+      made_->calls.push_back(std::move(copy));
+      call.in[i] = std::move(to);
+      call.in_at[i] = {temp, 0};
+    }
+  }
+
+  bool takes_over(const Instance::Call& call, uint32_t j, uint32_t i) const {
+    const Operand &in = call.in[i], &out = call.out[j];
+    return in.contiguous && in.dtype == out.dtype && in.shape == out.shape &&
+           call.in_at[i].offset == 0;
+  }
+
+  std::vector<std::pair<uint32_t, uint32_t>> in_place_pairs(
+      const Instance::Call& call) const {
+    const PlanStep& step = plan().steps[call.step];
+    if (step.kind == PlanStep::Kind::fused) return step.in_place;
+    if (call.kernel->in_place) return {{0u, 0u}};
+    return {};
+  }
+
+  void place() {
+    ArenaPlan arena;
+    std::vector<size_t> size(made_->roots.size(), 0);
+    for (auto [temp, n] : temps_) size[temp] = n;
+    std::vector<uint8_t> taken(made_->roots.size(), 0);
+    std::vector<std::vector<uint32_t>> dies(plan().steps.size());
+    for (uint32_t v = 0; v < plan().values.size(); ++v) {
+      const plan::PlanValue& value = plan().values[v];
+      if (value.same_as != v || value.place != Place::memory) continue;
+      size[v] = bytes(v);
+      if (value.owned) {
+        made_->owned.emplace_back(v, size[v]);
+      } else {
+        dies[value.last_use].push_back(v);
+      }
+    }
+    // A leaf that a wanted view lies in must stay as it is.
+    for (uint32_t v = 0; v < plan().values.size(); ++v) {
+      if (plan().values[v].wanted) taken[made_->roots[v]] = 1;
+    }
+    std::vector<uint32_t> temps_of_step;
+    for (size_t c = 0; c < made_->calls.size(); ++c) {
+      Instance::Call& call = made_->calls[c];
+      auto pairs = in_place_pairs(call);
+      for (uint32_t j = 0; j < call.out.size(); ++j) {
+        uint32_t v = call.out_at[j].value;
+        bool temp = v >= plan().values.size();
+        bool owned = !temp && plan().values[v].owned;
+        for (auto [oj, i] : pairs) {
+          if (oj != j || !takes_over(call, j, i)) continue;
+          uint32_t from = call.in_at[i].value;
+          if (from >= plan().values.size() || taken[from]) continue;
+          const plan::PlanValue& source = plan().values[from];
+          if (source.last_use != call.step) continue;
+          if (owned && source.place == Place::leaf) {
+            made_->donations.push_back({v, from, size[v]});
+            taken[from] = 1;
+            break;
+          }
+          if (!owned && source.place == Place::memory && !source.owned &&
+              made_->arena_at[from] >= 0) {
+            made_->arena_at[v] = made_->arena_at[from];
+            taken[from] = 1;
+            break;
+          }
+        }
+        if (owned || made_->arena_at[v] >= 0) continue;
+        made_->arena_at[v] = arena.take(size[v]);
+        if (temp) temps_of_step.push_back(v);
+      }
+      Task task{*call.op, call.in, call.out, call.space, nullptr, 1};
+      size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
+      if (work > 0) {
+        call.workspace_at = size_t(arena.take(work));
+        call.has_workspace = true;
+        arena.give(int64_t(call.workspace_at), work);
+      }
+      bool step_ends = c + 1 == made_->calls.size() ||
+                       made_->calls[c + 1].step != call.step;
+      if (!step_ends) continue;
+      for (uint32_t v : dies[call.step]) {
+        if (!taken[v] && made_->arena_at[v] >= 0) arena.give(made_->arena_at[v], size[v]);
+      }
+      for (uint32_t v : temps_of_step) arena.give(made_->arena_at[v], size[v]);
+      temps_of_step.clear();
+    }
+    made_->arena_bytes = arena.end();
+  }
+
+  const Program& p_;
+  const KernelTable& table_;
+  std::shared_ptr<Instance> made_;
+  std::vector<uint8_t> done_;
+  std::vector<std::pair<uint32_t, size_t>> temps_;
+};
+
+}  // namespace
+
+std::shared_ptr<Instance> instantiate(std::shared_ptr<const plan::Plan> plan,
+                                      const plan::Program& program,
+                                      Device::Type device) {
+  return Builder(std::move(plan), program, device).run();
+}
+
+}  // namespace treadle::runtime

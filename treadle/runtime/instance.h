@@ -1,0 +1,54 @@
+// Instance: a plan with its lengths filled in. Everything a run needs but
+// addresses: layouts, arena offsets, chosen kernels, argument templates.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "treadle/plan/plan.h"
+#include "treadle/runtime/kernel.h"
+
+namespace treadle::runtime {
+
+struct Instance {
+  // Where an operand's first element is: in a value's memory, at a byte offset.
+  struct Address {
+    uint32_t value;
+    int64_t offset;
+  };
+  struct Call {
+    const Kernel* kernel = nullptr;
+    OpPtr op;
+    std::vector<Operand> in, out;  // addresses are filled in by each run
+    std::vector<Address> in_at, out_at;
+    Shape space;
+    size_t workspace_at = 0;  // arena offset
+    bool has_workspace = false;
+    uint32_t step = 0;  // of the plan
+  };
+  // A wanted output that may take over a leaf's memory.
+  struct Donation {
+    uint32_t value;
+    uint32_t leaf;
+    size_t bytes;
+  };
+
+  std::shared_ptr<const plan::Plan> plan;
+  std::vector<Call> calls;
+  std::vector<Layout> layouts;   // by value; in the memory of its root
+  std::vector<uint32_t> roots;   // by value: whose memory it lies in
+  std::vector<int64_t> arena_at; // by root: arena offset, -1 when not in the arena
+  std::vector<std::pair<uint32_t, size_t>> owned;  // root and its bytes
+  std::vector<Donation> donations;
+  size_t arena_bytes = 0;
+  size_t touched_bytes = 0;  // read and written: decides whether threads pay
+};
+
+std::shared_ptr<Instance> instantiate(std::shared_ptr<const plan::Plan> plan,
+                                      const plan::Program& program,
+                                      Device::Type device);
+
+}  // namespace treadle::runtime

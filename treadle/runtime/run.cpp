@@ -1,0 +1,103 @@
+#include "treadle/runtime/run.h"
+
+#include <cstring>
+
+#include "treadle/runtime/memory.h"
+
+namespace treadle::runtime {
+
+namespace {
+
+// One arena per stream, shared by the runs queued on it since they run one after
+// another; grown to the largest plan. Guarded by the eval mutex.
+BufferPtr arena_of(Stream stream, size_t bytes) {
+  static auto* arenas = new std::vector<std::pair<Stream, BufferPtr>>;
+  for (auto& [s, arena] : *arenas) {
+    if (s == stream) {
+      if (arena->bytes < bytes) {
+        arena = BufferPtr();
+        arena = allocate(bytes, stream.device);
+      }
+      return arena;
+    }
+  }
+  arenas->emplace_back(stream, allocate(bytes, stream.device));
+  return arenas->back().second;
+}
+
+}  // namespace
+
+BufferPtr Run::buffer_of(uint32_t v) {
+  uint32_t root = instance->roots[v];
+  if (!buffer[root]) {
+    // A number held inside its node becomes memory.
+    BufferPtr made = allocate(8, cpu);
+    std::memcpy(made->data, base[root], 8);
+    buffer[root] = std::move(made);
+  }
+  return buffer[root];
+}
+
+Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
+         const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena) {
+  Run run;
+  run.device = stream.device;
+  const Instance& in = *instance;
+  run.base.assign(in.roots.size(), nullptr);
+  run.buffer.resize(in.roots.size());
+  for (uint32_t i = 0; i < leaves.size(); ++i) {
+    Output* o = leaves[i];
+    run.buffer[i] = o->buffer;
+    run.base[i] = o->buffer ? o->buffer->data : o->node->inline_value;
+    if (o->node->event && !o->node->event->done()) run.after.push_back(o->node->event);
+  }
+  std::vector<uint8_t> served(in.roots.size(), 0);
+  for (const Instance::Donation& d : in.donations) {
+    Output* o = leaves[d.leaf];
+    // Two counts: the leaf's own and the one just taken above.
+    if (served[d.value] || !free_leaf[d.leaf] || !o->buffer || !o->buffer->writable ||
+        o->buffer->bytes < d.bytes || o->layout.offset != 0 ||
+        o->buffer->refs.load(std::memory_order_acquire) != 2) {
+      continue;
+    }
+    served[d.value] = 1;
+    run.buffer[d.value] = o->buffer;
+    run.base[d.value] = o->buffer->data;
+    ++o->buffer->generation;
+  }
+  for (auto [v, bytes] : in.owned) {
+    if (served[v]) continue;
+    run.buffer[v] = allocate(bytes, stream.device);
+    run.base[v] = run.buffer[v]->data;
+  }
+  if (in.arena_bytes) {
+    run.arena = own_arena ? allocate(in.arena_bytes, stream.device)
+                          : arena_of(stream, in.arena_bytes);
+    char* arena = static_cast<char*>(run.arena->data);
+    for (uint32_t v = 0; v < in.arena_at.size(); ++v) {
+      if (in.arena_at[v] >= 0) run.base[v] = arena + in.arena_at[v];
+    }
+  }
+  run.instance = std::move(instance);
+  return run;
+}
+
+void execute(const Run& run, int threads) {
+  auto address = [&](Instance::Address a) {
+    return static_cast<void*>(static_cast<char*>(run.base[a.value]) + a.offset);
+  };
+  std::vector<Operand> in, out;
+  for (const Instance::Call& call : run.instance->calls) {
+    in.assign(call.in.begin(), call.in.end());
+    out.assign(call.out.begin(), call.out.end());
+    for (size_t i = 0; i < in.size(); ++i) in[i].data = address(call.in_at[i]);
+    for (size_t j = 0; j < out.size(); ++j) out[j].data = address(call.out_at[j]);
+    Task task{*call.op, in, out, call.space, nullptr, threads};
+    if (call.has_workspace) {
+      task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
+    }
+    call.kernel->run(task);
+  }
+}
+
+}  // namespace treadle::runtime

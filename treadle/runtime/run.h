@@ -1,0 +1,36 @@
+// Binding an instance to memory, and running it.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include "treadle/graph/node.h"
+#include "treadle/runtime/instance.h"
+
+namespace treadle::runtime {
+
+// One run of an instance, with all its memory. Holds every buffer it touches.
+struct Run {
+  std::shared_ptr<Instance> instance;
+  Device device;
+  std::vector<void*> base;       // by root value
+  std::vector<BufferPtr> buffer; // by root value, where it has one
+  BufferPtr arena;
+  std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending
+
+  // The buffer that value v lies in, made from an inline number if need be.
+  BufferPtr buffer_of(uint32_t v);
+};
+
+// Takes all memory now: throws, with nothing changed, when there is not enough.
+// free_leaf[i]: leaf i has no holder but this program, so its buffer may be taken
+// over when the buffer has no other either. own_arena: do not share the stream's
+// (for a run outside the queue).
+Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
+         const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena);
+
+// Runs the kernels with at most `threads` threads. Throws what one throws.
+void execute(const Run& run, int threads);
+
+}  // namespace treadle::runtime
