@@ -1,13 +1,16 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/index.h"
+#include "treadle/backend/cpu/ref/matmul.h"
 #include "treadle/backend/cpu/ref/move.h"
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/index.h"
+#include "treadle/ops/matmul.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -15,6 +18,8 @@
 namespace treadle::backend::cpu {
 
 void register_kernels(runtime::KernelTable& table) {
+  table.add<Matmul>(
+      {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
   table.add<Reduce>({ref_reduce()});
   table.add<ArgReduce>({ref_arg_reduce()});
   table.add<AsType>({ref_astype()});

@@ -1,0 +1,270 @@
+#include "treadle/backend/cpu/matmul.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/matmul_blas.h"
+#include "treadle/backend/cpu/matmul_problem.h"
+#include "treadle/backend/cpu/matmul_small.h"
+#ifdef TREADLE_HAS_ONEDNN
+#include "treadle/backend/cpu/onednn/engine.h"
+#include "treadle/backend/cpu/onednn/matmul.h"
+#endif
+
+namespace treadle::backend::cpu {
+
+namespace {
+
+using runtime::Operand;
+using runtime::Task;
+using Order = Factor::Order;
+
+enum class Library { onednn, openblas, own };
+
+enum class Road {
+  nothing,  // no element, or sums of nothing
+  row,      // one row or one column: row_product
+  small,    // small_matmul
+  library,
+};
+
+// How a product is computed, and where its workspace goes.
+struct Steps {
+  Product p;
+  Road road = Road::nothing;
+  Dtype compute = float32;  // what the factors and the result are converted to
+  bool copy_a = false, copy_b = false, copy_c = false;
+  size_t a_bytes = 0, b_bytes = 0, c_bytes = 0, scratch_bytes = 0;
+};
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Multiplications up to which the own kernel beats the library.
+int64_t small_limit(Library library, Dtype dtype) {
+  if (library == Library::own) return INT64_MAX;
+  return is_half(dtype) ? 8 * 8 * 8 : 40 * 40 * 40;
+}
+
+Dtype library_dtype(Library library, Dtype dtype) {
+  if (!is_half(dtype)) return dtype;
+#ifdef TREADLE_HAS_ONEDNN
+  if (library == Library::onednn && onednn::is_native(dtype)) return dtype;
+#endif
+  (void)library;
+  return float32;
+}
+
+bool must_copy(Library library, const Factor& f, const Shape& batch) {
+  return library == Library::onednn ? !is_nested(f, batch)
+                                    : f.order == Order::scattered;
+}
+
+// A product with one column is the transposed one with one row.
+void one_row(Product* p) {
+  if (p->m == 1) return;
+  std::swap(p->m, p->n);
+  std::swap(p->a, p->b);
+  for (Factor* f : {&p->a, &p->b}) {
+    std::swap(f->rows, f->columns);
+    std::swap(f->row_step, f->column_step);
+    if (f->order != Order::scattered) {
+      f->order = f->order == Order::rows ? Order::columns : Order::rows;
+    }
+  }
+}
+
+Steps steps_of(const Task& task, Library library) {
+  Steps s;
+  s.p = product_of(task);
+  Product& p = s.p;
+  if (p.has_no_sum()) return s;
+  if ((p.m == 1 || p.n == 1) && !is_complex(p.dtype)) {
+    s.road = Road::row;
+    s.compute = p.dtype;
+    one_row(&p);
+    s.copy_b = p.b.order == Order::scattered;
+  } else if (!is_complex(p.dtype) &&
+             p.m * p.n * p.k <= small_limit(library, p.dtype)) {
+    s.road = Road::small;
+    s.compute = p.dtype == float64 ? float64 : float32;
+    s.copy_a = p.dtype != s.compute;
+    s.copy_b = p.dtype != s.compute || p.b.order != Order::rows;
+    s.copy_c = p.dtype != s.compute;
+  } else {
+    s.road = Road::library;
+    s.compute = library_dtype(library, p.dtype);
+    s.copy_a = p.dtype != s.compute || must_copy(library, p.a, p.batch);
+    s.copy_b = p.dtype != s.compute || must_copy(library, p.b, p.batch);
+    s.copy_c = p.dtype != s.compute;
+  }
+  const size_t size = size_of(s.compute);
+  if (s.copy_a) s.a_bytes = aligned(size_t(p.a.copy_size(p.batch)) * size);
+  if (s.copy_b) s.b_bytes = aligned(size_t(p.b.copy_size(p.batch)) * size);
+  if (s.copy_c) {
+    s.c_bytes = aligned(size_t(p.batch_size() * p.m * p.n) * size);
+  }
+  return s;
+}
+
+// The product as the library sees it. `workspace` may be null while the size of
+// the workspace is still being asked.
+Product prepared(const Steps& s, char* workspace, bool copy) {
+  Product p = s.p;
+  auto place = [&](Factor* f, char* at) {
+    if (copy) {
+      *f = copied(*f, p.batch, s.compute, at);
+    } else {
+      *f = copied_layout(*f, p.batch, s.compute);
+    }
+  };
+  if (s.copy_a) place(&p.a, workspace);
+  if (s.copy_b) place(&p.b, workspace + s.a_bytes);
+  if (s.copy_c) p.c = workspace + s.a_bytes + s.b_bytes;
+  p.dtype = s.compute;
+  return p;
+}
+
+void run_rows(const Product& p) {
+  const int64_t size = int64_t(size_of(p.dtype));
+  for (int64_t i = 0; i < p.batch_size(); ++i) {
+    RowProduct r;
+    r.dtype = p.dtype;
+    r.n = p.n;
+    r.k = p.k;
+    r.x = static_cast<const char*>(p.a.data) +
+          batch_offset(p.a, p.batch, i) * size;
+    r.x_step = p.a.column_step;
+    r.b = static_cast<const char*>(p.b.data) +
+          batch_offset(p.b, p.batch, i) * size;
+    r.b_columns = p.b.order == Order::columns;
+    r.b_lead = p.b.lead();
+    r.y = static_cast<char*>(p.c) + i * p.n * size;
+    row_product(r, 0, p.n);
+  }
+}
+
+template <class T>
+void run_small(const Product& p) {
+  for (int64_t i = 0; i < p.batch_size(); ++i) {
+    small_matmul(
+        static_cast<const T*>(p.a.data) + batch_offset(p.a, p.batch, i),
+        p.a.row_step,
+        p.a.column_step,
+        static_cast<const T*>(p.b.data) + batch_offset(p.b, p.batch, i),
+        p.b.row_step,
+        static_cast<T*>(p.c) + i * p.m * p.n,
+        p.n,
+        p.m,
+        p.n,
+        p.k);
+  }
+}
+
+template <Library library>
+size_t workspace(const Task& task) {
+  Steps s = steps_of(task, library);
+  size_t bytes = s.a_bytes + s.b_bytes + s.c_bytes;
+#ifdef TREADLE_HAS_ONEDNN
+  if (library == Library::onednn && s.road == Road::library) {
+    bytes +=
+        onednn::matmul_scratch_bytes(prepared(s, nullptr, false), task.threads);
+  }
+#endif
+  return bytes;
+}
+
+template <Library library>
+void run(const Task& task) {
+  const Steps s = steps_of(task, library);
+  const Operand& out = task.out[0];
+  if (s.road == Road::nothing) {
+    std::memset(
+        out.data,
+        0,
+        size_t(treadle::size_of(out.shape)) * treadle::size_of(out.dtype));
+    return;
+  }
+  char* const space = static_cast<char*>(task.workspace);
+  const Product p = prepared(s, space, true);
+  if (s.road == Road::row) {
+    run_rows(p);
+  } else if (s.road == Road::small) {
+    p.dtype == float64 ? run_small<double>(p) : run_small<float>(p);
+  } else if constexpr (library == Library::onednn) {
+#ifdef TREADLE_HAS_ONEDNN
+    onednn::matmul(p, space + s.a_bytes + s.b_bytes + s.c_bytes, task.threads);
+#endif
+  } else if constexpr (library == Library::openblas) {
+#ifdef TREADLE_HAS_OPENBLAS
+    blas_matmul(p, task.threads);
+#endif
+  }
+  if (s.copy_c) {
+    Operand from = out;
+    from.data = p.c;
+    from.dtype = s.compute;
+    copy_strided(from, out);
+  }
+}
+
+std::string takes(std::span<const Spec> in, bool taken, const char* which) {
+  if (taken) return "";
+  return fmt::format("takes {}, not {}", which, name_of(in[0].dtype));
+}
+
+std::string onednn_why_not(const Op&,
+                           std::span<const Spec> in,
+                           std::span<const Spec>) {
+#ifdef TREADLE_HAS_ONEDNN
+  return takes(in,
+               in[0].dtype == float32 || is_half(in[0].dtype),
+               "float32, bfloat16 and float16");
+#else
+  (void)in;
+  return "this build has no oneDNN";
+#endif
+}
+
+std::string openblas_why_not(const Op&,
+                             std::span<const Spec> in,
+                             std::span<const Spec>) {
+#ifdef TREADLE_HAS_OPENBLAS
+  return takes(in, is_inexact(in[0].dtype), "floating and complex dtypes");
+#else
+  (void)in;
+  return "this build has no OpenBLAS";
+#endif
+}
+
+std::string own_why_not(const Op&,
+                        std::span<const Spec> in,
+                        std::span<const Spec>) {
+  return takes(in, is_floating(in[0].dtype), "floating dtypes");
+}
+
+template <Library library>
+runtime::Kernel kernel(std::string_view name,
+                       decltype(onednn_why_not) why_not) {
+  return {.name = name,
+          .why_not = why_not,
+          .run = run<library>,
+          .workspace = workspace<library>,
+          .strided = true};
+}
+
+}  // namespace
+
+runtime::Kernel onednn_matmul() {
+  return kernel<Library::onednn>("onednn::matmul", onednn_why_not);
+}
+runtime::Kernel openblas_matmul() {
+  return kernel<Library::openblas>("openblas::matmul", openblas_why_not);
+}
+runtime::Kernel own_matmul() {
+  return kernel<Library::own>("own::matmul", own_why_not);
+}
+
+}  // namespace treadle::backend::cpu

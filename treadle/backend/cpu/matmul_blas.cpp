@@ -1,0 +1,94 @@
+#include "treadle/backend/cpu/matmul_blas.h"
+
+#ifdef TREADLE_HAS_OPENBLAS
+
+#include <algorithm>
+
+#include <cblas.h>
+
+namespace treadle::backend::cpu {
+
+namespace {
+
+CBLAS_TRANSPOSE order_of(const Factor& f) {
+  return f.order == Factor::Order::columns ? CblasTrans : CblasNoTrans;
+}
+
+// One matrix of the batch, `m` rows from a on.
+void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
+  const auto ta = order_of(p.a), tb = order_of(p.b);
+  const blasint rows = blasint(m), n = blasint(p.n), k = blasint(p.k);
+  const blasint lda = blasint(p.a.lead()), ldb = blasint(p.b.lead());
+  switch (p.dtype) {
+    case Dtype::float32:
+      return scipy_cblas_sgemm(CblasRowMajor,
+                               ta,
+                               tb,
+                               rows,
+                               n,
+                               k,
+                               1,
+                               reinterpret_cast<const float*>(a),
+                               lda,
+                               reinterpret_cast<const float*>(b),
+                               ldb,
+                               0,
+                               reinterpret_cast<float*>(c),
+                               n);
+    case Dtype::float64:
+      return scipy_cblas_dgemm(CblasRowMajor,
+                               ta,
+                               tb,
+                               rows,
+                               n,
+                               k,
+                               1,
+                               reinterpret_cast<const double*>(a),
+                               lda,
+                               reinterpret_cast<const double*>(b),
+                               ldb,
+                               0,
+                               reinterpret_cast<double*>(c),
+                               n);
+    default: {
+      const complex64_t one(1), zero(0);
+      return scipy_cblas_cgemm(
+          CblasRowMajor, ta, tb, rows, n, k, &one, a, lda, b, ldb, &zero, c, n);
+    }
+  }
+}
+
+}  // namespace
+
+void blas_matmul(const Product& p, int threads) {
+  // Threads are ours: a second pool would compete with it for the cores.
+  static const bool single = [] {
+    scipy_openblas_set_num_threads(1);
+    return true;
+  }();
+  (void)single;
+  const int64_t size = int64_t(size_of(p.dtype));
+  // Blocks do not depend on the number of threads, and so no bit does.
+  const int64_t rows =
+      std::max<int64_t>(64, std::min<int64_t>(512, (p.m / 8 + 63) / 64 * 64));
+  const int64_t blocks = (p.m + rows - 1) / rows;
+  auto run = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t matrix = i / blocks, first = i % blocks * rows;
+      const int64_t a =
+          batch_offset(p.a, p.batch, matrix) + first * p.a.row_step;
+      const int64_t b = batch_offset(p.b, p.batch, matrix);
+      gemm(p,
+           static_cast<const char*>(p.a.data) + a * size,
+           static_cast<const char*>(p.b.data) + b * size,
+           static_cast<char*>(p.c) + (matrix * p.m + first) * p.n * size,
+           std::min(rows, p.m - first));
+    }
+  };
+  (void)threads;
+  run(0, p.batch_size() * blocks);
+}
+
+}  // namespace treadle::backend::cpu
+
+#endif

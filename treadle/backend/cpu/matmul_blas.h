@@ -1,0 +1,13 @@
+// Matrix products by OpenBLAS: float64 and complex64, and float32 where oneDNN
+// is not built in.
+#pragma once
+
+#include "treadle/backend/cpu/matmul_problem.h"
+
+namespace treadle::backend::cpu {
+
+// Both factors ordered by rows or by columns and of the result's dtype, no
+// empty sum.
+void blas_matmul(const Product& p, int threads);
+
+}  // namespace treadle::backend::cpu

@@ -1,0 +1,366 @@
+#include "treadle/backend/cpu/matmul_small.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "treadle/backend/cpu/matmul_small.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace treadle::backend::cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows of c that are held in registers: 2 vectors each, beside 2 of b and 1 of
+// a.
+#if HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kRows = 8;
+#else
+constexpr int kRows = 4;
+#endif
+
+// The first `count` elements at p, zeros after them. Reads nothing behind them.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_first(D d, const T* p, size_t count) {
+#if HWY_MEM_OPS_MIGHT_FAULT
+  HWY_ALIGN T some[hn::MaxLanes(d)] = {};
+  std::copy_n(p, count, some);
+  return hn::Load(d, some);
+#else
+  return hn::MaskedLoad(hn::FirstN(d, count), d, p);
+#endif
+}
+
+template <class D, class V, class T = hn::TFromD<D>>
+HWY_INLINE void store_first(D d, V v, T* p, size_t count) {
+#if HWY_MEM_OPS_MIGHT_FAULT
+  HWY_ALIGN T some[hn::MaxLanes(d)];
+  hn::Store(v, d, some);
+  std::copy_n(some, count, p);
+#else
+  hn::BlendedStore(v, hn::FirstN(d, count), d, p);
+#endif
+}
+
+// A block of c: R rows of up to two vectors. `last` elements in the last
+// vector.
+template <int R, int V, bool whole, class T>
+HWY_INLINE void block(const T* HWY_RESTRICT a,
+                      int64_t a_row,
+                      int64_t a_col,
+                      const T* HWY_RESTRICT b,
+                      int64_t b_row,
+                      T* HWY_RESTRICT c,
+                      int64_t c_row,
+                      int64_t k,
+                      size_t last) {
+  const hn::ScalableTag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  hn::Vec<decltype(d)> sum[R][V];
+  for (int i = 0; i < R; ++i) {
+    for (int v = 0; v < V; ++v) sum[i][v] = hn::Zero(d);
+  }
+  for (int64_t p = 0; p < k; ++p) {
+    hn::Vec<decltype(d)> row[V];
+    for (int v = 0; v < V; ++v) {
+      const T* at = b + p * b_row + int64_t(size_t(v) * lanes);
+      row[v] = whole || v + 1 < V ? hn::LoadU(d, at) : load_first(d, at, last);
+    }
+    for (int i = 0; i < R; ++i) {
+      const auto x = hn::Set(d, a[i * a_row + p * a_col]);
+      for (int v = 0; v < V; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+    }
+  }
+  for (int i = 0; i < R; ++i) {
+    for (int v = 0; v < V; ++v) {
+      T* at = c + i * c_row + int64_t(size_t(v) * lanes);
+      if (whole || v + 1 < V) {
+        hn::StoreU(sum[i][v], d, at);
+      } else {
+        store_first(d, sum[i][v], at, last);
+      }
+    }
+  }
+}
+
+template <int V, bool whole, class T>
+HWY_INLINE void columns(const T* a,
+                        int64_t a_row,
+                        int64_t a_col,
+                        const T* b,
+                        int64_t b_row,
+                        T* c,
+                        int64_t c_row,
+                        int64_t m,
+                        int64_t k,
+                        size_t last) {
+  int64_t i = 0;
+  for (; i + kRows <= m; i += kRows) {
+    block<kRows, V, whole>(
+        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
+  }
+  for (; i + 2 <= m; i += 2) {
+    block<2, V, whole>(
+        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
+  }
+  if (i < m) {
+    block<1, V, whole>(
+        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
+  }
+}
+
+template <class T>
+HWY_INLINE void matmul(const T* a,
+                       int64_t a_row,
+                       int64_t a_col,
+                       const T* b,
+                       int64_t b_row,
+                       T* c,
+                       int64_t c_row,
+                       int64_t m,
+                       int64_t n,
+                       int64_t k) {
+  const int64_t lanes = int64_t(hn::Lanes(hn::ScalableTag<T>()));
+  int64_t j = 0;
+  for (; j + 2 * lanes <= n; j += 2 * lanes) {
+    columns<2, true>(a, a_row, a_col, b + j, b_row, c + j, c_row, m, k, 0);
+  }
+  if (j + lanes < n) {
+    columns<2, false>(a,
+                      a_row,
+                      a_col,
+                      b + j,
+                      b_row,
+                      c + j,
+                      c_row,
+                      m,
+                      k,
+                      size_t(n - j - lanes));
+  } else if (j < n) {
+    columns<1, false>(
+        a, a_row, a_col, b + j, b_row, c + j, c_row, m, k, size_t(n - j));
+  }
+}
+
+void matmul_f32(const float* a,
+                int64_t a_row,
+                int64_t a_col,
+                const float* b,
+                int64_t b_row,
+                float* c,
+                int64_t c_row,
+                int64_t m,
+                int64_t n,
+                int64_t k) {
+  matmul(a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+}
+void matmul_f64(const double* a,
+                int64_t a_row,
+                int64_t a_col,
+                const double* b,
+                int64_t b_row,
+                double* c,
+                int64_t c_row,
+                int64_t m,
+                int64_t n,
+                int64_t k) {
+  matmul(a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+}
+
+// One row ---------------------------------------------------------------------
+
+// Elements of T as lanes of the type that sums are in.
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* p) {
+  return hn::LoadU(d, p);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const bfloat16_t* p) {
+  const hn::Rebind<hwy::bfloat16_t, D> half;
+  return hn::PromoteTo(
+      d, hn::LoadU(half, reinterpret_cast<const hwy::bfloat16_t*>(p)));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float16_t* p) {
+  const hn::Rebind<hwy::float16_t, D> half;
+  return hn::PromoteTo(
+      d, hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(p)));
+}
+template <class D, class T>
+HWY_INLINE hn::Vec<D> load_some(D d, const T* p, size_t count) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    return load_first(d, p, count);
+  } else {
+    T some[hn::MaxLanes(d)] = {};
+    std::copy_n(p, count, some);
+    return load(d, some);
+  }
+}
+
+constexpr int64_t kChunk = 2048;  // of x, as sums' type, on the stack
+constexpr int64_t kStrip = 1024;  // of y
+
+// y += x (R) @ b (R, n), rows of b contiguous.
+template <int R, class A, class T>
+HWY_INLINE void add_rows(
+    const A* x, const T* b, int64_t lead, A* y, int64_t n) {
+  const hn::ScalableTag<A> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  hn::Vec<decltype(d)> xs[R];
+  for (int r = 0; r < R; ++r) xs[r] = hn::Set(d, x[r]);
+  int64_t j = 0;
+  for (; j + lanes <= n; j += lanes) {
+    auto sum = hn::LoadU(d, y + j);
+    for (int r = 0; r < R; ++r) {
+      sum = hn::MulAdd(xs[r], load(d, b + r * lead + j), sum);
+    }
+    hn::StoreU(sum, d, y + j);
+  }
+  if (j < n) {
+    const size_t rest = size_t(n - j);
+    auto sum = load_first(d, y + j, rest);
+    for (int r = 0; r < R; ++r) {
+      sum = hn::MulAdd(xs[r], load_some(d, b + r * lead + j, rest), sum);
+    }
+    store_first(d, sum, y + j, rest);
+  }
+}
+
+// y[j] += x (k) . column j of b, for R columns, each contiguous.
+template <int R, class A, class T>
+HWY_INLINE void add_dots(
+    const A* x, const T* b, int64_t lead, A* y, int64_t k) {
+  const hn::ScalableTag<A> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  hn::Vec<decltype(d)> even[R], odd[R];
+  for (int r = 0; r < R; ++r) even[r] = odd[r] = hn::Zero(d);
+  int64_t p = 0;
+  for (; p + 2 * lanes <= k; p += 2 * lanes) {
+    const auto x0 = hn::LoadU(d, x + p), x1 = hn::LoadU(d, x + p + lanes);
+    for (int r = 0; r < R; ++r) {
+      const T* at = b + r * lead + p;
+      even[r] = hn::MulAdd(x0, load(d, at), even[r]);
+      odd[r] = hn::MulAdd(x1, load(d, at + lanes), odd[r]);
+    }
+  }
+  for (; p < k; p += lanes) {
+    const size_t rest = size_t(std::min(lanes, k - p));
+    const auto x0 = load_first(d, x + p, rest);
+    for (int r = 0; r < R; ++r) {
+      even[r] = hn::MulAdd(x0, load_some(d, b + r * lead + p, rest), even[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    y[r] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even[r], odd[r])));
+  }
+}
+
+template <class T>
+void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
+  using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  A chunk[kChunk], strip[kStrip];
+  const T* const x = static_cast<const T*>(p.x);
+  const T* const b = static_cast<const T*>(p.b);
+  const int64_t lead = p.b_lead;
+  for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
+    const int64_t width = std::min(kStrip, end - j0);
+    std::fill_n(strip, width, A(0));
+    for (int64_t k0 = 0; k0 < p.k; k0 += kChunk) {
+      const int64_t depth = std::min(kChunk, p.k - k0);
+      const A* xs = chunk;
+      if (std::is_same_v<T, A> && p.x_step == 1) {
+        xs = reinterpret_cast<const A*>(x + k0);
+      } else {
+        for (int64_t i = 0; i < depth; ++i) {
+          chunk[i] = static_cast<A>(x[(k0 + i) * p.x_step]);
+        }
+      }
+      if (p.b_columns) {
+        const T* at = b + j0 * lead + k0;
+        int64_t j = 0;
+        for (; j + 4 <= width; j += 4) {
+          add_dots<4>(xs, at + j * lead, lead, strip + j, depth);
+        }
+        for (; j < width; ++j) {
+          add_dots<1>(xs, at + j * lead, lead, strip + j, depth);
+        }
+      } else {
+        const T* at = b + k0 * lead + j0;
+        int64_t i = 0;
+        for (; i + 8 <= depth; i += 8) {
+          add_rows<8>(xs + i, at + i * lead, lead, strip, width);
+        }
+        for (; i < depth; ++i) {
+          add_rows<1>(xs + i, at + i * lead, lead, strip, width);
+        }
+      }
+    }
+    T* y = static_cast<T*>(p.y) + j0;
+    for (int64_t j = 0; j < width; ++j) y[j] = static_cast<T>(strip[j]);
+  }
+}
+
+void row_product(const RowProduct& p, int64_t begin, int64_t end) {
+  switch (p.dtype) {
+    case Dtype::float16:
+      return row_product_of<float16_t>(p, begin, end);
+    case Dtype::bfloat16:
+      return row_product_of<bfloat16_t>(p, begin, end);
+    case Dtype::float32:
+      return row_product_of<float>(p, begin, end);
+    default:
+      return row_product_of<double>(p, begin, end);
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace treadle::backend::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace treadle::backend::cpu {
+
+HWY_EXPORT(matmul_f32);
+HWY_EXPORT(matmul_f64);
+HWY_EXPORT(row_product);
+
+void small_matmul(const float* a,
+                  int64_t a_row,
+                  int64_t a_col,
+                  const float* b,
+                  int64_t b_row,
+                  float* c,
+                  int64_t c_row,
+                  int64_t m,
+                  int64_t n,
+                  int64_t k) {
+  HWY_DYNAMIC_DISPATCH(matmul_f32)
+  (a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+}
+
+void small_matmul(const double* a,
+                  int64_t a_row,
+                  int64_t a_col,
+                  const double* b,
+                  int64_t b_row,
+                  double* c,
+                  int64_t c_row,
+                  int64_t m,
+                  int64_t n,
+                  int64_t k) {
+  HWY_DYNAMIC_DISPATCH(matmul_f64)
+  (a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+}
+
+void row_product(const RowProduct& p, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(row_product)(p, begin, end);
+}
+
+}  // namespace treadle::backend::cpu
+#endif
