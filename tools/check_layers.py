@@ -16,7 +16,7 @@ MAY_INCLUDE = {
     "graph": ["base"],
     "ops": ["graph"],
     "transforms": ["ops"],
-    "nn": ["transforms"],
+    "nn": ["transforms", "io"],  # modules save and load their weights
     "optimizers": ["transforms"],
     "distributed": ["transforms"],
     "io": ["transforms"],
