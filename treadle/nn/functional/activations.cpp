@@ -1,0 +1,84 @@
+#include "treadle/nn/functional/activations.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/softmax.h"
+#include "treadle/ops/views.h"
+
+namespace treadle::nn {
+
+array sigmoid(const array& x) { return treadle::sigmoid(x); }
+array tanh(const array& x) { return treadle::tanh(x); }
+
+array relu(const array& x) { return maximum(x, 0); }
+array relu2(const array& x) { return square(relu(x)); }
+array relu6(const array& x) { return minimum(relu(x), 6.0); }
+array leaky_relu(const array& x, double slope) { return maximum(slope * x, x); }
+array prelu(const array& x, const array& alpha) {
+  return maximum(x, 0) + alpha * minimum(x, 0);
+}
+
+// The branch that is not taken must stay finite: its derivative is multiplied
+// by zero, and inf * 0 is NaN. Hence min(x, 0) below.
+array elu(const array& x, double alpha) {
+  return select(x > 0, x, alpha * expm1(minimum(x, 0)));
+}
+array celu(const array& x, double alpha) {
+  return maximum(x, 0.0) + alpha * expm1(minimum(x, 0.0) / alpha);
+}
+array selu(const array& x) { return elu(x, 1.67326) * 1.0507; }
+
+array silu(const array& x) { return x * treadle::sigmoid(x); }
+array gelu(const array& x) {
+  return x * (1 + erf(x * (1 / std::numbers::sqrt2))) * 0.5;
+}
+array gelu_approx(const array& x) {
+  const double k = std::sqrt(2 / std::numbers::pi);
+  return 0.5 * x * (1 + treadle::tanh(k * (x + 0.044715 * (x * square(x)))));
+}
+array gelu_fast_approx(const array& x) {
+  return x * treadle::sigmoid(1.702 * x);
+}
+array mish(const array& x) { return x * treadle::tanh(softplus(x)); }
+array hardswish(const array& x) {
+  return x * minimum(maximum(x + 3, 0), 6) / 6;
+}
+
+array softplus(const array& x, double beta, double threshold) {
+  if (beta == 1 && threshold == 20) return logaddexp(x, 0);
+  array scaled = beta * x;
+  return select(scaled > threshold, x, logaddexp(scaled, 0) / beta);
+}
+array softsign(const array& x) { return x / (1 + abs(x)); }
+array log_sigmoid(const array& x) { return -softplus(-x); }
+array softshrink(const array& x, double lambd) {
+  return select(abs(x) > lambd, x - sign(x) * lambd, 0);
+}
+array hard_shrink(const array& x, double lambd) {
+  return select(abs(x) > lambd, x, 0);
+}
+array hard_tanh(const array& x, double min_val, double max_val) {
+  return minimum(maximum(x, min_val), max_val);
+}
+array step(const array& x, double threshold) {
+  return astype(x >= threshold, int32);
+}
+
+array glu(const array& x, int axis) {
+  Arrays halves = split(x, 2, axis);
+  return halves[0] * treadle::sigmoid(halves[1]);
+}
+
+array softmax(const array& x, int axis) { return treadle::softmax(x, axis); }
+array softmin(const array& x, int axis) { return treadle::softmax(-x, axis); }
+array log_softmax(const array& x, int axis) {
+  // Shifted first: added to a large maximum the normaliser would round away.
+  array f = astype(x, at_least_float(x.dtype()));
+  array shifted = f - stop_gradient(max(f, axis, true));
+  return shifted - log(sum(exp(shifted), axis, true));
+}
+
+}  // namespace treadle::nn

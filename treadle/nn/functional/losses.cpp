@@ -1,0 +1,175 @@
+#include "treadle/nn/functional/losses.h"
+
+#include <atomic>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/ops/create.h"
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
+
+namespace treadle::nn {
+
+Reduction::Reduction(std::string_view word) {
+  if (word == "none")
+    kind_ = Kind::none;
+  else if (word == "mean")
+    kind_ = Kind::mean;
+  else if (word == "sum")
+    kind_ = Kind::sum;
+  else {
+    invalid("loss",
+            fmt::format("reduction is '{}'; expected 'none', 'mean' or 'sum'.",
+                        word));
+  }
+}
+
+array Reduction::operator()(const array& loss) const {
+  switch (kind_) {
+    case Kind::none:
+      break;
+    case Kind::mean:
+      return mean(loss);
+    case Kind::sum:
+      return sum(loss);
+  }
+  return loss;
+}
+
+namespace {
+
+// 0, 1, ... along `axis` of an array of `ndim` axes: (C, 1, 1) for axis ndim
+// - 3. Comparable with `targets`, whose type may be too small for all class
+// numbers.
+array class_numbers(int64_t classes, int axis, int ndim, Dtype targets) {
+  Dtype dtype = size_of(targets) < 4 ? int32 : targets;
+  Shape shape(size_t(ndim - axis), 1);
+  shape[0] = classes;
+  return reshape(arange(classes, dtype), shape);
+}
+
+void check_vector(std::string_view what, const array& w, int64_t classes) {
+  if (w.shape() != Shape{classes}) {
+    invalid("cross_entropy",
+            fmt::format("{} have shape {}; expected one for each class, "
+                        "({},).",
+                        what,
+                        to_string(w.shape()),
+                        classes));
+  }
+}
+
+void warn_of_ambiguous_weights() {
+  static std::atomic<bool> warned{false};
+  if (warned.exchange(true)) return;
+  std::fputs(
+      "treadle: cross_entropy: as many targets as classes; `weights` were taken "
+      "as one factor per target. For one per class pass class_weights.\n",
+      stderr);
+}
+
+}  // namespace
+
+array cross_entropy(const array& logits,
+                    const array& targets,
+                    const CrossEntropyOptions& o) {
+  constexpr std::string_view op = "cross_entropy";
+  if (o.label_smoothing < 0 || o.label_smoothing >= 1) {
+    invalid(op,
+            fmt::format("label_smoothing is {}; expected [0, 1).",
+                        o.label_smoothing));
+  }
+  const int axis = normalize_axis(op, o.axis, logits.shape().size());
+  const int64_t classes = logits.shape(axis);
+  Shape loss_shape = logits.shape();
+  loss_shape.erase(loss_shape.begin() + axis);
+  const bool indices = targets.shape() == loss_shape;
+  if (!indices && targets.shape() != logits.shape()) {
+    invalid(op,
+            fmt::format(
+                "the targets are {} and the logits {}; expected class indices "
+                "{} or probabilities {}.",
+                to_string(targets.spec()),
+                to_string(logits.spec()),
+                to_string(loss_shape),
+                to_string(logits.shape())));
+  }
+  if (indices && !is_integer(targets.dtype())) {
+    invalid(op,
+            fmt::format("class indices are {}; expected an integer dtype.",
+                        to_string(targets.spec())));
+  }
+  const bool by_class = !o.class_weights.null() || o.ignore_index;
+  if (by_class && !indices) {
+    invalid(op,
+            "class_weights and ignore_index need class indices as targets; got "
+            "probabilities.");
+  }
+
+  // Everything is elementwise or a sum along the row, so loss and gradient are
+  // one pass over the logits each; a gather would cut that in two. The shift
+  // keeps both terms small, so their difference is exact for large logits too.
+  array x = astype(logits, at_least_float(logits.dtype()));
+  x = x - stop_gradient(max(x, axis, true));
+  array hit, score;
+  if (indices) {
+    hit = equal(class_numbers(classes, axis, logits.ndim(), targets.dtype()),
+                expand_dims(targets, axis));
+    score = sum(select(hit, x, 0), axis);
+  } else {
+    score = sum(x * targets, axis);
+  }
+  array loss = log(sum(exp(x), axis));
+  if (o.label_smoothing > 0) {
+    loss = loss - (1 - o.label_smoothing) * score -
+           o.label_smoothing * mean(x, axis);
+  } else {
+    loss = loss - score;
+  }
+
+  array class_weights = o.class_weights;
+  if (!o.weights.null()) {
+    if (o.weights.shape() == loss_shape) {
+      if (indices && loss_shape == Shape{classes}) warn_of_ambiguous_weights();
+      loss = loss * o.weights;
+    } else if (indices && o.weights.ndim() == 1 && class_weights.null()) {
+      class_weights = o.weights;
+    } else {
+      invalid(
+          op,
+          fmt::format("weights have shape {}; expected that of the loss, {}.",
+                      to_string(o.weights.shape()),
+                      to_string(loss_shape)));
+    }
+  }
+  if (!class_weights.null()) {
+    check_vector("class weights", class_weights, classes);
+    Shape along(size_t(logits.ndim() - axis), 1);
+    along[0] = classes;
+    loss = loss * sum(select(hit, reshape(class_weights, along), 0), axis);
+  }
+  if (!o.ignore_index) return o.reduction(loss);
+
+  array kept = not_equal(targets, *o.ignore_index);
+  loss = select(kept, loss, 0);
+  if (o.reduction.kind() != Reduction::Kind::mean) return o.reduction(loss);
+  return sum(loss) / maximum(sum(astype(kept, loss.dtype())), 1);
+}
+
+array mse_loss(const array& predictions,
+               const array& targets,
+               Reduction reduction) {
+  if (predictions.shape() != targets.shape()) {
+    invalid("mse_loss",
+            fmt::format("predictions are {} and targets {}; expected equal "
+                        "shapes.",
+                        to_string(predictions.spec()),
+                        to_string(targets.spec())));
+  }
+  return reduction(square(predictions - targets));
+}
+
+}  // namespace treadle::nn

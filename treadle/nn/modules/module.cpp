@@ -1,0 +1,332 @@
+#include "treadle/nn/modules/module.h"
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <unordered_map>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "treadle/base/error.h"
+#include "treadle/io/safetensors.h"
+#include "treadle/nn/modules/unary.h"
+#include "treadle/nn/modules/walk.h"
+#include "treadle/ops/views.h"
+
+namespace treadle::nn {
+
+namespace {
+
+using Named = std::vector<std::pair<std::string, Module*>>;
+
+// "parameters" methods are const for their callers but hand out nothing to
+// write with; visit() serves readers and writers alike.
+Module& writable(const Module& m) { return const_cast<Module&>(m); }
+
+std::string joined(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+void list_leaves(Module& m, const std::string& prefix, Named& out) {
+  for (auto& [name, child] : m.named_children()) {
+    std::string path = joined(prefix, name);
+    if (child->named_children().empty()) {
+      out.emplace_back(path, child);
+    } else {
+      list_leaves(*child, path, out);
+    }
+  }
+}
+
+std::string indented(const std::string& text) {
+  std::string out = "  ";
+  for (char c : text) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out;
+}
+
+std::string listed(std::string_view what,
+                   const std::vector<std::string>& names) {
+  return names.empty()
+             ? ""
+             : fmt::format(
+                   " {} {}: {}.", names.size(), what, fmt::join(names, ", "));
+}
+
+// Where each array of a model is. Paths of shared modules lead to one array.
+std::unordered_map<std::string, array*> places(Module& m) {
+  Collected c = collect(m, Select::all);
+  std::unordered_map<std::string, array*> at;
+  auto flat = c.tree.flatten();
+  for (size_t i = 0; i < flat.size(); ++i)
+    at.emplace(std::move(flat[i].first), c.slots[i]);
+  return at;
+}
+
+}  // namespace
+
+Tree Module::parameters() const {
+  return collect(writable(*this), Select::all).tree;
+}
+
+Tree Module::trainable_parameters() const {
+  return collect(writable(*this), Select::trainable).tree;
+}
+
+std::vector<array*> Module::slots() {
+  return collect(*this, Select::all).slots;
+}
+std::vector<array*> Module::trainable_slots() {
+  return collect(*this, Select::trainable).slots;
+}
+
+Module& Module::update(const Tree& parameters, bool strict) {
+  return update(parameters.flatten(), strict);
+}
+
+Module& Module::update(const NamedArrays& parameters, bool strict) {
+  auto at = places(*this);
+  if (strict) {
+    for (const auto& [path, value] : parameters) {
+      auto found = at.find(path);
+      if (found == at.end()) {
+        invalid("update",
+                fmt::format("the model has no parameter '{}'; got {} for it.",
+                            path,
+                            treadle::to_string(value.spec())));
+      }
+      const Shape& expected = found->second->shape();
+      if (value.shape() != expected) {
+        invalid("update",
+                fmt::format("'{}' has shape {}; the model's has {}.",
+                            path,
+                            treadle::to_string(value.shape()),
+                            treadle::to_string(expected)));
+      }
+    }
+  }
+  for (const auto& [path, value] : parameters) {
+    auto found = at.find(path);
+    if (found != at.end()) *found->second = value;
+  }
+  return remember_paths();
+}
+
+Module& Module::apply(const std::function<array(const array&)>& f) {
+  Collected c = collect(*this, Select::all);
+  auto flat = c.tree.flatten();
+  std::set<array*> done;  // a shared module's arrays are listed more than once
+  for (size_t i = 0; i < c.slots.size(); ++i) {
+    if (!done.insert(c.slots[i]).second) continue;
+    ModuleScope scope(flat[i].first);
+    *c.slots[i] = f(*c.slots[i]);
+  }
+  return remember_paths();
+}
+
+Module& Module::set_dtype(Dtype dtype) {
+  return apply([&](const array& x) {
+    return is_floating(x.dtype()) ? astype(x, dtype) : x;
+  });
+}
+
+bool Module::is_frozen(std::string_view key) const {
+  return always_frozen(key) ||
+         std::find(frozen_.begin(), frozen_.end(), key) != frozen_.end();
+}
+
+namespace {
+
+// The modules that freeze and unfreeze act on, after checking the keys.
+std::vector<Module*> affected(Module& m,
+                              const FreezeOptions& o,
+                              std::string_view op) {
+  std::vector<Module*> modules;
+  if (o.recurse) {
+    for (auto& [path, module] : m.named_modules()) modules.push_back(module);
+  } else {
+    modules.push_back(&m);
+  }
+  if (!o.strict) return modules;
+  for (const std::string& key : o.keys) {
+    bool known =
+        std::any_of(modules.begin(), modules.end(), [&](Module* module) {
+          auto names = member_names(*module);
+          return std::find(names.begin(), names.end(), key) != names.end();
+        });
+    if (!known) invalid(op, fmt::format("no module has a member '{}'.", key));
+  }
+  return modules;
+}
+
+}  // namespace
+
+Module& Module::freeze(const FreezeOptions& o) {
+  for (Module* m : affected(*this, o, "freeze")) {
+    for (const std::string& key :
+         o.keys.empty() ? own_array_keys(*m) : o.keys) {
+      if (std::find(m->frozen_.begin(), m->frozen_.end(), key) ==
+          m->frozen_.end()) {
+        m->frozen_.push_back(key);
+      }
+    }
+  }
+  return *this;
+}
+
+Module& Module::unfreeze(const FreezeOptions& o) {
+  for (Module* m : affected(*this, o, "unfreeze")) {
+    if (o.keys.empty()) m->frozen_.clear();
+    for (const std::string& key : o.keys) std::erase(m->frozen_, key);
+  }
+  return *this;
+}
+
+Module& Module::train(bool mode) {
+  for (auto& [path, m] : named_modules()) m->training_ = mode;
+  return remember_paths();
+}
+
+Named Module::named_children() { return children_of(*this); }
+
+Named Module::named_modules() {
+  Named out, stack{{"", this}};
+  while (!stack.empty()) {
+    auto [path, m] = std::move(stack.back());
+    stack.pop_back();
+    out.emplace_back(path, m);
+    for (auto& [name, child] : m->named_children()) {
+      stack.emplace_back(joined(path, name), child);
+    }
+  }
+  return out;
+}
+
+Named Module::named_leaf_modules() {
+  Named out;
+  list_leaves(*this, "", out);
+  return out;
+}
+
+Module& Module::apply_to_modules(
+    const std::function<void(const std::string&, Module&)>& f) {
+  for (auto& [path, m] : named_modules()) f(path, *m);
+  return *this;
+}
+
+Module& Module::replace(std::string_view path, Unary with) {
+  Unary* place = find_unary(*this, path);
+  if (!place) {
+    invalid("replace",
+            fmt::format("'{}' names no layer that is held by nn::Unary in this "
+                        "{}.",
+                        path,
+                        type_name()));
+  }
+  *place = std::move(with);
+  return remember_paths();
+}
+
+void Module::save_weights(const std::string& path) const {
+  if (!path.ends_with(".safetensors")) {
+    invalid("save_weights",
+            fmt::format("'{}' has an ending that is not known; expected "
+                        ".safetensors.",
+                        path));
+  }
+  save_safetensors(path, parameters().flatten());
+}
+
+Module& Module::load_weights(const std::string& path, bool strict) {
+  if (!path.ends_with(".safetensors")) {
+    invalid("load_weights",
+            fmt::format("'{}' has an ending that is not known; expected "
+                        ".safetensors.",
+                        path));
+  }
+  return load_weights(load_safetensors(path).tensors, strict);
+}
+
+Module& Module::load_weights(const NamedArrays& weights, bool strict) {
+  if (!strict) return update(weights, false);
+  auto at = places(*this);
+  std::set<std::string> given;
+  std::vector<std::string> extra, missing, misshapen;
+  for (const auto& [name, value] : weights) {
+    given.insert(name);
+    auto found = at.find(name);
+    if (found == at.end()) {
+      extra.push_back(name);
+    } else if (value.shape() != found->second->shape()) {
+      misshapen.push_back(
+          fmt::format("{} is {}, the model's {}",
+                      name,
+                      treadle::to_string(value.shape()),
+                      treadle::to_string(found->second->shape())));
+    }
+  }
+  for (const auto& [name, value] : parameters().flatten()) {
+    if (!given.count(name)) missing.push_back(name);
+  }
+  if (!extra.empty() || !missing.empty() || !misshapen.empty()) {
+    invalid("load_weights",
+            fmt::format("the weights do not fit the model.{}{}{}",
+                        listed("not in the model", extra),
+                        listed("missing", missing),
+                        listed("of another shape", misshapen)));
+  }
+  return update(weights, false);
+}
+
+std::string Module::to_string() const {
+  std::string out = fmt::format("{}({}", type_name(), extra_repr());
+  Named children = writable(*this).named_children();
+  for (const auto& [name, child] : children) {
+    out += "\n" + indented(fmt::format("({}): {}", name, child->to_string()));
+  }
+  return out + (children.empty() ? ")" : "\n)");
+}
+
+std::ostream& operator<<(std::ostream& out, const Module& module) {
+  return out << module.to_string();
+}
+
+Module& Module::remember_paths() {
+  for (auto& [path, m] : named_modules()) {
+    if (m == this) continue;  // its own path is its holder's to say
+    std::string full = joined(path_, path);
+    if (m->path_ != full) m->path_ = std::move(full);
+  }
+  return *this;
+}
+
+std::string Module::label() const {
+  std::string what(type_name());
+  if (std::string b = brief(); !b.empty()) what += " " + b;
+  return path_.empty() ? what : path_ + " (" + what + ")";
+}
+
+CapturedState captured(Module& module) {
+  auto get = [&module] {
+    Arrays out;
+    for (array* a : module.slots()) out.push_back(*a);
+    return out;
+  };
+  auto set = [&module](const Arrays& values) {
+    std::vector<array*> slots = module.slots();
+    if (slots.size() != values.size()) {
+      invalid("compile",
+              fmt::format("the model has {} arrays, it had {} when it was "
+                          "captured.",
+                          slots.size(),
+                          values.size()));
+    }
+    for (size_t i = 0; i < slots.size(); ++i) *slots[i] = values[i];
+  };
+  return {get, set};
+}
+
+}  // namespace treadle::nn

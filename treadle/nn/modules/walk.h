@@ -1,0 +1,34 @@
+// Walks over a module's members, for Module's own methods.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "treadle/nn/modules/module.h"
+
+namespace treadle::nn {
+
+enum class Select : uint8_t { all, trainable };
+
+// The selected arrays as a tree, and where each of its leaves is, in order.
+struct Collected {
+  Tree tree;
+  std::vector<array*> slots;
+};
+Collected collect(Module& m, Select select);
+
+// Modules directly inside, also those inside containers ("layers.0").
+std::vector<std::pair<std::string, Module*>> children_of(Module& m);
+
+// Keys of the arrays that are not inside a submodule: "weight", "scales.0".
+std::vector<std::string> own_array_keys(Module& m);
+
+// Names of all members that are there: arrays, modules, containers.
+std::vector<std::string> member_names(Module& m);
+
+// The place at a path such as "block.layers.1"; null when there is none.
+Unary* find_unary(Module& m, std::string_view path);
+
+}  // namespace treadle::nn
