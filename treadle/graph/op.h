@@ -148,8 +148,7 @@ OpPtr static_op() {
 
 template <class T>
 OpPtr make_op(T op) {
-  if constexpr (std::is_empty_v<decltype(op.fields())> &&
-                std::is_empty_v<decltype(op.sizes())>) {
+  if constexpr (sizeof(T) == sizeof(Op)) {  // no fields
     return static_op<T>();
   } else {
     return OpPtr(new T(std::move(op)));
