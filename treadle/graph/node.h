@@ -36,6 +36,11 @@ struct Output {
   // Set when the node is evaluated (bound, even if the kernels still run).
   Layout layout;
   BufferPtr buffer;
+  // Scratch of the eval that collects this, guarded by its mutex.
+  uint64_t mark = 0;
+  int32_t step = 0;
+  uint32_t slot = 0;
+  uint32_t edges = 0;
   // A second copy on another device, kept until the array is dropped.
   std::unique_ptr<array> resident_copy;
 
@@ -64,8 +69,7 @@ struct Node {
   OpPtr op;  // null for a leaf
   Stream stream;
   uint32_t region = 0;     // checkpoint region, 0 for none
-  uint32_t plan_slot = 0;  // scratch of the eval that collects this node
-  uint64_t plan_mark = 0;  // which eval that is
+  uint64_t plan_mark = 0;  // the walk that last met this node
   std::shared_ptr<Event> event;            // while scheduled
   std::shared_ptr<const TraceInfo> trace;  // of a placeholder
   std::shared_ptr<const std::string> module_path;

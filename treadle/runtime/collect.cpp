@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <unordered_map>
 
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
@@ -38,7 +37,7 @@ class Collector {
     for (const array& y : graph.outputs) ref_of(y);
     number_values();
     for (const array& y : graph.outputs) {
-      outputs->push_back(number(refs_.at(y.output())));
+      outputs->push_back(number({y.output()->step, y.output()->slot}));
       out_.program.wanted[outputs->back()] = 1;
     }
     return std::move(out_);
@@ -48,17 +47,30 @@ class Collector {
   // A value is a leaf (index) or an output of a step: numbers follow once all
   // leaves are known.
   struct Ref {
-    int32_t step;  // -1: leaf
+    int32_t step;
     uint32_t index;
   };
+  static constexpr int32_t kLeaf = -1, kUnknown = -2;
+
+  // The scratch of an output, fresh when this collection meets it first.
+  Output& touch(Output* o) const {
+    if (o->mark != mark_) {
+      o->mark = mark_;
+      o->step = kUnknown;
+      o->edges = 0;
+    }
+    return *o;
+  }
 
   Ref ref_of(const array& x) {
-    Output* o = x.output();
-    auto it = refs_.find(o);
-    if (it != refs_.end()) return it->second;
-    Ref r = leaf(o);
-    refs_.emplace(o, r);
-    return r;
+    Output& o = touch(x.output());
+    if (o.step == kUnknown) set_ref(&o, leaf(&o));
+    return {o.step, o.slot};
+  }
+
+  void set_ref(Output* o, Ref r) {
+    touch(o).step = r.step;
+    o->slot = r.index;
   }
 
   Ref leaf(Output* o) {
@@ -73,14 +85,14 @@ class Collector {
         Output* other = out_.program.leaves[index];
         if (key == bits && other->spec.dtype == o->spec.dtype &&
             std::memcmp(other->node->inline_value, n->inline_value, 8) == 0) {
-          return {-1, index};
+          return {kLeaf, index};
         }
       }
       scalars_.emplace_back(bits, uint32_t(out_.program.leaves.size()));
     }
     out_.program.leaves.push_back(o);
     out_.leaf_edges.push_back(0);
-    return {-1, uint32_t(out_.program.leaves.size() - 1)};
+    return {kLeaf, uint32_t(out_.program.leaves.size() - 1)};
   }
 
   void add(Node* n) {
@@ -94,7 +106,7 @@ class Collector {
     for (const array& x : n->inputs()) input_refs_.push_back(ref_of(x));
     int32_t index = int32_t(out_.program.nodes.size());
     out_.program.nodes.push_back(step);
-    for (Output& o : n->outputs()) refs_[&o] = {index, o.index};
+    for (Output& o : n->outputs()) set_ref(&o, {index, o.index});
   }
 
   bool has_kernel(Node* n) const {
@@ -132,20 +144,20 @@ class Collector {
     }
     for (uint32_t j = 0; j < n->num_outputs; ++j) {
       Ref r = ref_of(out[j]);
-      refs_[&n->output(j)] = r;
+      set_ref(&n->output(j), r);
       out_.keep_alive.push_back(out[j]);
-      ++internal_[out[j].output()];
+      ++touch(out[j].output()).edges;
     }
   }
 
   // Edges of collected nodes are no holders, unless the node stays readable.
   void count_edges(Node* n) {
     if (n->in_trace) return;
-    for (const array& x : n->inputs()) ++internal_[x.output()];
+    for (const array& x : n->inputs()) ++touch(x.output()).edges;
   }
 
   uint32_t number(Ref r) const {
-    return r.step < 0 ? r.index : out_.program.nodes[size_t(r.step)].first_out + r.index;
+    return r.step == kLeaf ? r.index : out_.program.nodes[size_t(r.step)].first_out + r.index;
   }
 
   void number_values() {
@@ -168,26 +180,21 @@ class Collector {
     plan::Program& p = out_.program;
     for (Node* n : out_.nodes) {
       for (Output& o : n->outputs()) {
-        auto it = internal_.find(&o);
-        uint32_t inside = it == internal_.end() ? 0 : it->second;
-        bool held = o.refs.load(std::memory_order_acquire) > inside;
+        bool held = o.refs.load(std::memory_order_acquire) > touch(&o).edges;
         if (!held && !(n->in_trace && n->num_outputs > 1)) continue;
-        uint32_t v = number(refs_.at(&o));
+        uint32_t v = number({o.step, o.slot});
         p.wanted[v] = 1;
         out_.results.emplace_back(&o, v);
       }
     }
     for (size_t i = 0; i < p.leaves.size(); ++i) {
-      auto it = internal_.find(p.leaves[i]);
-      out_.leaf_edges[i] = it == internal_.end() ? 0 : it->second;
+      out_.leaf_edges[i] = touch(p.leaves[i]).edges;
     }
   }
 
   Segment out_;
   bool body_ = false;  // of a traced function: placeholders are leaves
   uint64_t mark_ = 0;
-  std::unordered_map<Output*, Ref> refs_;
-  std::unordered_map<Output*, uint32_t> internal_;
   std::vector<std::pair<uint64_t, uint32_t>> scalars_;
   std::vector<Ref> input_refs_;
 };

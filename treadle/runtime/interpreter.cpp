@@ -1,5 +1,6 @@
 #include "treadle/runtime/interpreter.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -10,13 +11,22 @@
 
 namespace treadle::runtime {
 
-bool planning_enabled() {
-  static const bool on = [] {
+namespace {
+
+std::atomic<bool>& planning() {
+  static std::atomic<bool> on = [] {
     const char* v = std::getenv("TREADLE_PLAN");
     return !v || std::strcmp(v, "off") != 0;
   }();
   return on;
 }
+
+}  // namespace
+
+bool planning_enabled() { return planning(); }
+
+PlanningScope::PlanningScope(bool on) : outer_(planning().exchange(on)) {}
+PlanningScope::~PlanningScope() { planning() = outer_; }
 
 namespace {
 

@@ -1,0 +1,19 @@
+#include <gtest/gtest.h>
+
+#include "tests/cases/core.h"
+#include "tests/cases/elementwise.h"
+
+namespace treadle::testing {
+
+class ElementwiseRow : public ::testing::TestWithParam<OpCase> {};
+TEST_P(ElementwiseRow, PassesAllChecks) { check_all(GetParam()); }
+
+class CoreOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(CoreOp, PassesAllChecks) { check_all(GetParam()); }
+
+std::string name(const ::testing::TestParamInfo<OpCase>& info) { return info.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Table, ElementwiseRow, ::testing::ValuesIn(elementwise_cases()), name);
+INSTANTIATE_TEST_SUITE_P(Table, CoreOp, ::testing::ValuesIn(core_cases()), name);
+
+}  // namespace treadle::testing
