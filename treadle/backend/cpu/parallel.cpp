@@ -6,7 +6,25 @@
 #include <thread>
 #include <vector>
 
-namespace treadle::backend::cpu::detail {
+#ifdef TREADLE_THREADS_OPENMP
+#include <omp.h>
+#endif
+
+namespace treadle::backend::cpu {
+
+#ifdef TREADLE_THREADS_OPENMP
+ThreadLimit::ThreadLimit(int threads) : outer_(omp_get_max_threads()) {
+  if (threads != outer_) omp_set_num_threads(threads);
+}
+ThreadLimit::~ThreadLimit() {
+  if (outer_ != omp_get_max_threads()) omp_set_num_threads(outer_);
+}
+#else
+ThreadLimit::ThreadLimit(int threads) : outer_(threads) {}
+ThreadLimit::~ThreadLimit() {}
+#endif
+
+namespace detail {
 
 namespace {
 
@@ -48,4 +66,6 @@ void parallel_ranges(int threads, int64_t count, Range range, void* body) {
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace treadle::backend::cpu::detail
+}  // namespace detail
+
+}  // namespace treadle::backend::cpu

@@ -34,6 +34,19 @@ void parallel_for(int threads, int64_t count, F&& body) {
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 
+// In this scope, on this thread, a library that opens OpenMP regions of its own
+// uses `threads` threads.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(int threads);
+  ~ThreadLimit();
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+
+ private:
+  int outer_;
+};
+
 // As many of `threads` as are worth waking for `bytes` of memory traffic.
 inline int threads_for(int threads, int64_t bytes) {
   constexpr int64_t share = 1 << 17;
