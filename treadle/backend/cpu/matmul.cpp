@@ -9,6 +9,7 @@
 #include "treadle/backend/cpu/matmul_blas.h"
 #include "treadle/backend/cpu/matmul_problem.h"
 #include "treadle/backend/cpu/matmul_small.h"
+#include "treadle/backend/cpu/parallel.h"
 #ifdef TREADLE_HAS_ONEDNN
 #include "treadle/backend/cpu/onednn/engine.h"
 #include "treadle/backend/cpu/onednn/matmul.h"
@@ -42,10 +43,14 @@ struct Steps {
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Multiplications up to which the own kernel beats the library.
-int64_t small_limit(Library library, Dtype dtype) {
-  if (library == Library::own) return INT64_MAX;
-  return is_half(dtype) ? 8 * 8 * 8 : 40 * 40 * 40;
+// Where the own kernel beats the library: measured limits on multiplications. b
+// has to stay in the first cache, and copying b, or converting all of it,
+// costs.
+bool is_small(const Product& p, Library library) {
+  if (library == Library::own) return true;
+  const int64_t work = p.m * p.n * p.k;
+  if (is_half(p.dtype)) return work <= 8 * 8 * 8;
+  return work <= 64 * 64 * 64 && p.n * p.k <= 2 * 64 * 64;
 }
 
 Dtype library_dtype(Library library, Dtype dtype) {
@@ -86,13 +91,10 @@ Steps steps_of(const Task& task, Library library) {
     s.compute = p.dtype;
     one_row(&p);
     s.copy_b = p.b.order == Order::scattered;
-  } else if (!is_complex(p.dtype) &&
-             p.m * p.n * p.k <= small_limit(library, p.dtype)) {
+  } else if (!is_complex(p.dtype) && is_small(p, library)) {
     s.road = Road::small;
     s.compute = p.dtype == float64 ? float64 : float32;
-    s.copy_a = p.dtype != s.compute;
-    s.copy_b = p.dtype != s.compute || p.b.order != Order::rows;
-    s.copy_c = p.dtype != s.compute;
+    s.copy_a = s.copy_b = s.copy_c = p.dtype != s.compute;
   } else {
     s.road = Road::library;
     s.compute = library_dtype(library, p.dtype);
@@ -127,40 +129,61 @@ Product prepared(const Steps& s, char* workspace, bool copy) {
   return p;
 }
 
-void run_rows(const Product& p) {
+// The work is cut into (matrix, stretch of columns), numbered in that order.
+void run_rows(const Product& p, int threads) {
   const int64_t size = int64_t(size_of(p.dtype));
-  for (int64_t i = 0; i < p.batch_size(); ++i) {
-    RowProduct r;
-    r.dtype = p.dtype;
-    r.n = p.n;
-    r.k = p.k;
-    r.x = static_cast<const char*>(p.a.data) +
-          batch_offset(p.a, p.batch, i) * size;
-    r.x_step = p.a.column_step;
-    r.b = static_cast<const char*>(p.b.data) +
-          batch_offset(p.b, p.batch, i) * size;
-    r.b_columns = p.b.order == Order::columns;
-    r.b_lead = p.b.lead();
-    r.y = static_cast<char*>(p.c) + i * p.n * size;
-    row_product(r, 0, p.n);
-  }
+  const int64_t cuts = (p.n + kRowProductCut - 1) / kRowProductCut;
+  auto run = [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t matrix = begin / cuts, first = begin % cuts;
+      const int64_t last = std::min(cuts, first + end - begin);
+      RowProduct r;
+      r.dtype = p.dtype;
+      r.n = p.n;
+      r.k = p.k;
+      r.x = static_cast<const char*>(p.a.data) +
+            batch_offset(p.a, p.batch, matrix) * size;
+      r.x_step = p.a.column_step;
+      r.b = static_cast<const char*>(p.b.data) +
+            batch_offset(p.b, p.batch, matrix) * size;
+      r.b_columns = p.b.order == Order::columns;
+      r.b_lead = p.b.lead();
+      r.y = static_cast<char*>(p.c) + matrix * p.n * size;
+      row_product(
+          r, first * kRowProductCut, std::min(p.n, last * kRowProductCut));
+      begin += last - first;
+    }
+  };
+  const int64_t bytes = p.batch_size() * p.k * p.n * size;
+  parallel_for(threads_for(threads, bytes), p.batch_size() * cuts, run);
+}
+
+// As many threads as are worth waking for this many multiplications.
+int threads_for_product(int threads, int64_t multiplications) {
+  return threads_for(threads, multiplications / 4);
 }
 
 template <class T>
-void run_small(const Product& p) {
-  for (int64_t i = 0; i < p.batch_size(); ++i) {
-    small_matmul(
-        static_cast<const T*>(p.a.data) + batch_offset(p.a, p.batch, i),
-        p.a.row_step,
-        p.a.column_step,
-        static_cast<const T*>(p.b.data) + batch_offset(p.b, p.batch, i),
-        p.b.row_step,
-        static_cast<T*>(p.c) + i * p.m * p.n,
-        p.n,
-        p.m,
-        p.n,
-        p.k);
-  }
+void run_small(const Product& p, int threads) {
+  auto run = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      SmallProduct<T> s;
+      s.m = p.m;
+      s.n = p.n;
+      s.k = p.k;
+      s.a = static_cast<const T*>(p.a.data) + batch_offset(p.a, p.batch, i);
+      s.a_row = p.a.row_step;
+      s.a_column = p.a.column_step;
+      s.b = static_cast<const T*>(p.b.data) + batch_offset(p.b, p.batch, i);
+      s.b_row = p.b.row_step;
+      s.b_column = p.b.column_step;
+      s.c = static_cast<T*>(p.c) + i * p.m * p.n;
+      s.c_row = p.n;
+      small_matmul(s);
+    }
+  };
+  const int64_t work = p.batch_size() * p.m * p.n * p.k;
+  parallel_for(threads_for_product(threads, work), p.batch_size(), run);
 }
 
 template <Library library>
@@ -190,9 +213,10 @@ void run(const Task& task) {
   char* const space = static_cast<char*>(task.workspace);
   const Product p = prepared(s, space, true);
   if (s.road == Road::row) {
-    run_rows(p);
+    run_rows(p, task.threads);
   } else if (s.road == Road::small) {
-    p.dtype == float64 ? run_small<double>(p) : run_small<float>(p);
+    p.dtype == float64 ? run_small<double>(p, task.threads)
+                       : run_small<float>(p, task.threads);
   } else if constexpr (library == Library::onednn) {
 #ifdef TREADLE_HAS_ONEDNN
     onednn::matmul(p, space + s.a_bytes + s.b_bytes + s.c_bytes, task.threads);

@@ -6,6 +6,8 @@
 
 #include <cblas.h>
 
+#include "treadle/backend/cpu/parallel.h"
+
 namespace treadle::backend::cpu {
 
 namespace {
@@ -85,8 +87,9 @@ void blas_matmul(const Product& p, int threads) {
            std::min(rows, p.m - first));
     }
   };
-  (void)threads;
-  run(0, p.batch_size() * blocks);
+  parallel_for(p.m * p.n * p.k < 64 * 64 * 64 ? 1 : threads,
+               p.batch_size() * blocks,
+               run);
 }
 
 }  // namespace treadle::backend::cpu

@@ -9,6 +9,16 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+// At -O2 the compiler keeps loops over constants, and with them arrays of
+// vectors in memory instead of registers.
+#ifndef TREADLE_UNROLL
+#ifdef __clang__
+#define TREADLE_UNROLL _Pragma("unroll")
+#else
+#define TREADLE_UNROLL _Pragma("GCC unroll 16")
+#endif
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu {
 namespace HWY_NAMESPACE {
@@ -47,130 +57,139 @@ HWY_INLINE void store_first(D d, V v, T* p, size_t count) {
 #endif
 }
 
-// A block of c: R rows of up to two vectors. `last` elements in the last
-// vector.
+// A block of c: R rows of V vectors, with `last` elements in the last vector
+// unless it is whole. Adds to c when `add`.
 template <int R, int V, bool whole, class T>
-HWY_INLINE void block(const T* HWY_RESTRICT a,
-                      int64_t a_row,
-                      int64_t a_col,
-                      const T* HWY_RESTRICT b,
+HWY_INLINE void block(const SmallProduct<T>& p,
+                      int64_t i,
+                      const T* b,
                       int64_t b_row,
-                      T* HWY_RESTRICT c,
-                      int64_t c_row,
-                      int64_t k,
+                      int64_t k0,
+                      int64_t k1,
+                      T* c,
+                      bool add,
                       size_t last) {
   const hn::ScalableTag<T> d;
-  const size_t lanes = hn::Lanes(d);
+  const int64_t lanes = int64_t(hn::Lanes(d));
   hn::Vec<decltype(d)> sum[R][V];
-  for (int i = 0; i < R; ++i) {
-    for (int v = 0; v < V; ++v) sum[i][v] = hn::Zero(d);
+  T* const c0 = c + i * p.c_row;
+  TREADLE_UNROLL for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int v = 0; v < V; ++v) {
+      const T* at = c0 + r * p.c_row + v * lanes;
+      if (!add) {
+        sum[r][v] = hn::Zero(d);
+      } else if (whole || v + 1 < V) {
+        sum[r][v] = hn::LoadU(d, at);
+      } else {
+        sum[r][v] = load_first(d, at, last);
+      }
+    }
   }
-  for (int64_t p = 0; p < k; ++p) {
+  const T* a = p.a + i * p.a_row + k0 * p.a_column;
+  for (int64_t k = k0; k < k1; ++k, a += p.a_column, b += b_row) {
     hn::Vec<decltype(d)> row[V];
-    for (int v = 0; v < V; ++v) {
-      const T* at = b + p * b_row + int64_t(size_t(v) * lanes);
+    TREADLE_UNROLL for (int v = 0; v < V; ++v) {
+      const T* at = b + v * lanes;
       row[v] = whole || v + 1 < V ? hn::LoadU(d, at) : load_first(d, at, last);
     }
-    for (int i = 0; i < R; ++i) {
-      const auto x = hn::Set(d, a[i * a_row + p * a_col]);
-      for (int v = 0; v < V; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+    TREADLE_UNROLL for (int r = 0; r < R; ++r) {
+      const auto x = hn::Set(d, a[r * p.a_row]);
+      TREADLE_UNROLL for (int v = 0; v < V; ++v) {
+        sum[r][v] = hn::MulAdd(x, row[v], sum[r][v]);
+      }
     }
   }
-  for (int i = 0; i < R; ++i) {
-    for (int v = 0; v < V; ++v) {
-      T* at = c + i * c_row + int64_t(size_t(v) * lanes);
+  TREADLE_UNROLL for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int v = 0; v < V; ++v) {
+      T* at = c0 + r * p.c_row + v * lanes;
       if (whole || v + 1 < V) {
-        hn::StoreU(sum[i][v], d, at);
+        hn::StoreU(sum[r][v], d, at);
       } else {
-        store_first(d, sum[i][v], at, last);
+        store_first(d, sum[r][v], at, last);
       }
     }
   }
 }
 
+// All rows of a panel of c that is V vectors wide.
 template <int V, bool whole, class T>
-HWY_INLINE void columns(const T* a,
-                        int64_t a_row,
-                        int64_t a_col,
-                        const T* b,
-                        int64_t b_row,
-                        T* c,
-                        int64_t c_row,
-                        int64_t m,
-                        int64_t k,
-                        size_t last) {
+HWY_INLINE void panel(const SmallProduct<T>& p,
+                      const T* b,
+                      int64_t b_row,
+                      int64_t k0,
+                      int64_t k1,
+                      T* c,
+                      bool add,
+                      size_t last) {
   int64_t i = 0;
-  for (; i + kRows <= m; i += kRows) {
-    block<kRows, V, whole>(
-        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
+  for (; i + kRows <= p.m; i += kRows) {
+    block<kRows, V, whole>(p, i, b, b_row, k0, k1, c, add, last);
   }
-  for (; i + 2 <= m; i += 2) {
-    block<2, V, whole>(
-        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
+  for (; i + 2 <= p.m; i += 2) {
+    block<2, V, whole>(p, i, b, b_row, k0, k1, c, add, last);
   }
-  if (i < m) {
-    block<1, V, whole>(
-        a + i * a_row, a_row, a_col, b, b_row, c + i * c_row, c_row, k, last);
-  }
+  if (i < p.m) block<1, V, whole>(p, i, b, b_row, k0, k1, c, add, last);
 }
+
+// The steps from one lane to the next, for GatherIndex.
+template <class D>
+HWY_INLINE auto lane_steps(D d, int64_t step) {
+  const hn::RebindToSigned<D> di;
+  using I = hn::TFromD<decltype(di)>;
+  (void)d;
+  return hn::Mul(hn::Iota(di, 0), hn::Set(di, static_cast<I>(step)));
+}
+
+constexpr int64_t kDepth = 256;  // rows of b that are packed at once
 
 template <class T>
-HWY_INLINE void matmul(const T* a,
-                       int64_t a_row,
-                       int64_t a_col,
-                       const T* b,
-                       int64_t b_row,
-                       T* c,
-                       int64_t c_row,
-                       int64_t m,
-                       int64_t n,
-                       int64_t k) {
-  const int64_t lanes = int64_t(hn::Lanes(hn::ScalableTag<T>()));
-  int64_t j = 0;
-  for (; j + 2 * lanes <= n; j += 2 * lanes) {
-    columns<2, true>(a, a_row, a_col, b + j, b_row, c + j, c_row, m, k, 0);
-  }
-  if (j + lanes < n) {
-    columns<2, false>(a,
-                      a_row,
-                      a_col,
-                      b + j,
-                      b_row,
-                      c + j,
-                      c_row,
-                      m,
-                      k,
-                      size_t(n - j - lanes));
-  } else if (j < n) {
-    columns<1, false>(
-        a, a_row, a_col, b + j, b_row, c + j, c_row, m, k, size_t(n - j));
+void matmul(const SmallProduct<T>& p) {
+  const hn::ScalableTag<T> d;
+  const int64_t lanes = int64_t(hn::Lanes(d)), width = 2 * lanes;
+  // A panel of b with its rows side by side, when b does not have them so.
+  HWY_ALIGN T packed[kDepth * 2 * hn::MaxLanes(d)];
+  const bool pack = p.b_column != 1;
+  const int64_t depth = pack ? kDepth : p.k;
+  for (int64_t j = 0; j < p.n; j += width) {
+    const int64_t columns = std::min(width, p.n - j);
+    for (int64_t k0 = 0; k0 < p.k; k0 += depth) {
+      const int64_t k1 = std::min(p.k, k0 + depth);
+      const T* b = p.b + k0 * p.b_row + j * p.b_column;
+      int64_t b_row = p.b_row;
+      if (pack) {
+        const bool gather = columns == width && p.b_column > 0 &&
+                            p.b_column < (int64_t{1} << 24);
+        for (int64_t k = 0; k < k1 - k0; ++k) {
+          const T* from = b + k * p.b_row;
+          T* to = packed + k * width;
+          if (gather) {
+            const auto steps = lane_steps(d, p.b_column);
+            hn::Store(hn::GatherIndex(d, from, steps), d, to);
+            hn::Store(hn::GatherIndex(d, from + lanes * p.b_column, steps),
+                      d,
+                      to + lanes);
+          } else {
+            for (int64_t i = 0; i < columns; ++i) to[i] = from[i * p.b_column];
+          }
+        }
+        b = packed;
+        b_row = width;
+      }
+      const bool add = k0 > 0;
+      T* c = p.c + j;
+      if (columns == width) {
+        panel<2, true>(p, b, b_row, k0, k1, c, add, 0);
+      } else if (columns > lanes) {
+        panel<2, false>(p, b, b_row, k0, k1, c, add, size_t(columns - lanes));
+      } else {
+        panel<1, false>(p, b, b_row, k0, k1, c, add, size_t(columns));
+      }
+    }
   }
 }
 
-void matmul_f32(const float* a,
-                int64_t a_row,
-                int64_t a_col,
-                const float* b,
-                int64_t b_row,
-                float* c,
-                int64_t c_row,
-                int64_t m,
-                int64_t n,
-                int64_t k) {
-  matmul(a, a_row, a_col, b, b_row, c, c_row, m, n, k);
-}
-void matmul_f64(const double* a,
-                int64_t a_row,
-                int64_t a_col,
-                const double* b,
-                int64_t b_row,
-                double* c,
-                int64_t c_row,
-                int64_t m,
-                int64_t n,
-                int64_t k) {
-  matmul(a, a_row, a_col, b, b_row, c, c_row, m, n, k);
-}
+void matmul_f32(const SmallProduct<float>& p) { matmul(p); }
+void matmul_f64(const SmallProduct<double>& p) { matmul(p); }
 
 // One row ---------------------------------------------------------------------
 
@@ -212,11 +231,11 @@ HWY_INLINE void add_rows(
   const hn::ScalableTag<A> d;
   const int64_t lanes = int64_t(hn::Lanes(d));
   hn::Vec<decltype(d)> xs[R];
-  for (int r = 0; r < R; ++r) xs[r] = hn::Set(d, x[r]);
+  TREADLE_UNROLL for (int r = 0; r < R; ++r) xs[r] = hn::Set(d, x[r]);
   int64_t j = 0;
   for (; j + lanes <= n; j += lanes) {
     auto sum = hn::LoadU(d, y + j);
-    for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int r = 0; r < R; ++r) {
       sum = hn::MulAdd(xs[r], load(d, b + r * lead + j), sum);
     }
     hn::StoreU(sum, d, y + j);
@@ -224,7 +243,7 @@ HWY_INLINE void add_rows(
   if (j < n) {
     const size_t rest = size_t(n - j);
     auto sum = load_first(d, y + j, rest);
-    for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int r = 0; r < R; ++r) {
       sum = hn::MulAdd(xs[r], load_some(d, b + r * lead + j, rest), sum);
     }
     store_first(d, sum, y + j, rest);
@@ -238,11 +257,11 @@ HWY_INLINE void add_dots(
   const hn::ScalableTag<A> d;
   const int64_t lanes = int64_t(hn::Lanes(d));
   hn::Vec<decltype(d)> even[R], odd[R];
-  for (int r = 0; r < R; ++r) even[r] = odd[r] = hn::Zero(d);
+  TREADLE_UNROLL for (int r = 0; r < R; ++r) even[r] = odd[r] = hn::Zero(d);
   int64_t p = 0;
   for (; p + 2 * lanes <= k; p += 2 * lanes) {
     const auto x0 = hn::LoadU(d, x + p), x1 = hn::LoadU(d, x + p + lanes);
-    for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int r = 0; r < R; ++r) {
       const T* at = b + r * lead + p;
       even[r] = hn::MulAdd(x0, load(d, at), even[r]);
       odd[r] = hn::MulAdd(x1, load(d, at + lanes), odd[r]);
@@ -251,11 +270,11 @@ HWY_INLINE void add_dots(
   for (; p < k; p += lanes) {
     const size_t rest = size_t(std::min(lanes, k - p));
     const auto x0 = load_first(d, x + p, rest);
-    for (int r = 0; r < R; ++r) {
+    TREADLE_UNROLL for (int r = 0; r < R; ++r) {
       even[r] = hn::MulAdd(x0, load_some(d, b + r * lead + p, rest), even[r]);
     }
   }
-  for (int r = 0; r < R; ++r) {
+  TREADLE_UNROLL for (int r = 0; r < R; ++r) {
     y[r] += hn::GetLane(hn::SumOfLanes(d, hn::Add(even[r], odd[r])));
   }
 }
@@ -330,34 +349,12 @@ HWY_EXPORT(matmul_f32);
 HWY_EXPORT(matmul_f64);
 HWY_EXPORT(row_product);
 
-void small_matmul(const float* a,
-                  int64_t a_row,
-                  int64_t a_col,
-                  const float* b,
-                  int64_t b_row,
-                  float* c,
-                  int64_t c_row,
-                  int64_t m,
-                  int64_t n,
-                  int64_t k) {
-  HWY_DYNAMIC_DISPATCH(matmul_f32)
-  (a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+void small_matmul(const SmallProduct<float>& p) {
+  HWY_DYNAMIC_DISPATCH(matmul_f32)(p);
 }
-
-void small_matmul(const double* a,
-                  int64_t a_row,
-                  int64_t a_col,
-                  const double* b,
-                  int64_t b_row,
-                  double* c,
-                  int64_t c_row,
-                  int64_t m,
-                  int64_t n,
-                  int64_t k) {
-  HWY_DYNAMIC_DISPATCH(matmul_f64)
-  (a, a_row, a_col, b, b_row, c, c_row, m, n, k);
+void small_matmul(const SmallProduct<double>& p) {
+  HWY_DYNAMIC_DISPATCH(matmul_f64)(p);
 }
-
 void row_product(const RowProduct& p, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(row_product)(p, begin, end);
 }

@@ -10,28 +10,20 @@
 
 namespace treadle::backend::cpu {
 
-// c (m, n) = a (m, k) @ b (k, n). Rows of b and of c are contiguous, a has any
-// strides. Strides are in elements.
-void small_matmul(const float* a,
-                  int64_t a_row,
-                  int64_t a_col,
-                  const float* b,
-                  int64_t b_row,
-                  float* c,
-                  int64_t c_row,
-                  int64_t m,
-                  int64_t n,
-                  int64_t k);
-void small_matmul(const double* a,
-                  int64_t a_row,
-                  int64_t a_col,
-                  const double* b,
-                  int64_t b_row,
-                  double* c,
-                  int64_t c_row,
-                  int64_t m,
-                  int64_t n,
-                  int64_t k);
+// c (m, n) = a (m, k) @ b (k, n). a and b have any strides, rows of c are
+// contiguous. Strides are in elements.
+template <class T>
+struct SmallProduct {
+  int64_t m, n, k;
+  const T* a;
+  int64_t a_row, a_column;
+  const T* b;
+  int64_t b_row, b_column;
+  T* c;
+  int64_t c_row;
+};
+void small_matmul(const SmallProduct<float>& p);
+void small_matmul(const SmallProduct<double>& p);
 
 // One row times a matrix: y (n) = x (k) @ b (k, n).
 struct RowProduct {

@@ -3,6 +3,7 @@
 #ifdef TREADLE_HAS_ONEDNN
 
 #include "treadle/backend/cpu/onednn/engine.h"
+#include "treadle/backend/cpu/parallel.h"
 
 namespace treadle::backend::cpu::onednn {
 
@@ -78,10 +79,12 @@ Call& find(const Product& p, int threads) {
 }  // namespace
 
 size_t matmul_scratch_bytes(const Product& p, int threads) {
+  const ThreadLimit limit(threads);
   return find(p, threads).scratch_bytes();
 }
 
 void matmul(const Product& p, void* scratch, int threads) {
+  const ThreadLimit limit(threads);
   find(p, threads).run({p.a.data, p.b.data, p.c, scratch});
 }
 

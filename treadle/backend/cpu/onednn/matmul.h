@@ -7,8 +7,8 @@
 
 namespace treadle::backend::cpu::onednn {
 
-// Both factors ordered by rows or by columns, dtype native (engine.h), no empty
-// sum. The number of threads is the one in force when called.
+// Both factors nested (is_nested), of the result's dtype, which is native
+// (engine.h); no empty sum.
 size_t matmul_scratch_bytes(const Product& p, int threads);
 void matmul(const Product& p, void* scratch, int threads);
 
