@@ -139,3 +139,6 @@ inline void eval(std::initializer_list<array> arrays) {
 void async_eval(std::span<const array> arrays);
 
 }  // namespace treadle
+
+// The inline halves: a handle is two words away from its shape.
+#include "treadle/graph/node.h"  // IWYU pragma: export

@@ -38,9 +38,7 @@ class Builder {
     step_.members = group_.nodes;
     for (uint32_t n : group_.nodes) add(n);
     find_in_place();
-    Fused op;
-    op.tape = std::move(tape_);
-    step_.fused = make_op(std::move(op));
+    step_.fused = make_fused(std::move(tape_));
     return std::move(step_);
   }
 
