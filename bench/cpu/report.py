@@ -123,28 +123,35 @@ def ratio(ours, peer):
     return statistics.median(r), r[0], r[-1]
 
 
+def least_ratio(ours, peer):
+    """Ratio of the fastest single steps: what stays comparable when other work shares the machine."""
+    least = lambda r: min(x["min"] for x in r["rounds"])
+    return least(ours) / least(peer)
+
+
 def time_rows(found):
     for workload, peers in found["workloads"].items():
         rows = measured(peers)
         ours = min((p for p in rows if p.startswith("ours")), key=lambda p: median(rows[p]), default=None)
         theirs = min((p for p in rows if not p.startswith("ours")), key=lambda p: median(rows[p]), default=None)
         goal = GOALS["time"].get(workload, {})
-        cells = [workload, "", "", "", goal.get("at_least", ""), goal.get("goal", ""), ""]
+        cells = [workload, "", "", "", "", goal.get("at_least", ""), goal.get("goal", ""), ""]
         if theirs:
             cells[2] = f"{duration(median(rows[theirs]))} {theirs}"
         if ours:
             cells[1] = f"{duration(median(rows[ours]))}{' compiled' if ours.endswith('compiled') else ''}"
         else:
-            cells[6] = "; ".join({r["error"] for p, r in peers.items() if p.startswith("ours")})[:60]
+            cells[7] = "; ".join({r["error"] for p, r in peers.items() if p.startswith("ours")})[:60]
         if ours and theirs:
             value, low, high = ratio(rows[ours], rows[theirs])
             cells[3] = f"{value:.2f} ({low:.2f}-{high:.2f})"
-            cells[6] = "WRONG RESULT" if differs(workload, rows, ours) else verdict(value, goal)
+            cells[4] = f"{least_ratio(rows[ours], rows[theirs]):.2f}"
+            cells[7] = "WRONG RESULT" if differs(workload, rows, ours) else verdict(value, goal)
         yield cells
         mlx = min((r["rss_mb"] for p, r in rows.items() if p.startswith("mlx")), default=None)
         if workload in GOALS["memory"] and ours and mlx:
             goal, mb = GOALS["memory"][workload], rows[ours]["rss_mb"]
-            cells = [f"{workload}, peak memory", f"{mb:.0f} MB", f"{mlx:.0f} MB mlx", f"{mb / mlx:.2f}"]
+            cells = [f"{workload}, peak memory", f"{mb:.0f} MB", f"{mlx:.0f} MB mlx", f"{mb / mlx:.2f}", ""]
             yield cells + [goal["at_least"], goal["goal"], verdict(mb / mlx, goal)]
         if workload in GOALS["first"] and ours:
             goal = GOALS["first"][workload]
@@ -152,7 +159,13 @@ def time_rows(found):
             least = min(firsts, key=firsts.get, default=None)
             first = rows[ours]["first"]
             peer = f"{duration(firsts[least])} {least}" if least else ""
-            cells = [f"{workload}, first step", duration(first), peer, f"{first / firsts[least]:.2f}" if least else ""]
+            cells = [
+                f"{workload}, first step",
+                duration(first),
+                peer,
+                f"{first / firsts[least]:.2f}" if least else "",
+                "",
+            ]
             yield cells + [f"{goal['at_least']} s", f"{goal['goal']} s", verdict(first, goal)]
 
 
@@ -165,5 +178,5 @@ def print_table(head, rows):
 
 
 def print_time(found):
-    head = ["workload", "ours", "best peer", "ratio (spread)", "at least", "goal", "verdict"]
+    head = ["workload", "ours", "best peer", "ratio (spread)", "best step", "at least", "goal", "verdict"]
     print_table(head, time_rows(found))
