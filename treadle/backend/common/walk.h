@@ -39,6 +39,18 @@ class Rows {
   // The position along the axes that this walks.
   const Shape& at() const { return at_; }
 
+  // Moves on by `rows` rows at once.
+  void skip(int64_t rows) {
+    for (size_t i = shape_.size(); i-- > 0 && rows > 0;) {
+      int64_t to = at_[i] + rows;
+      rows = to / shape_[i];
+      int64_t moved = to - rows * shape_[i] - at_[i];
+      for (size_t k = 0; k < N; ++k) offset_[k] += moved * strides_[k][i];
+      at_[i] += moved;
+    }
+    if (rows > 0) more_ = false;
+  }
+
   void next() {
     for (size_t i = shape_.size(); i-- > 0;) {
       for (size_t k = 0; k < N; ++k) offset_[k] += strides_[k][i];

@@ -1,6 +1,7 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/matmul.h"
+#include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
@@ -23,10 +24,10 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Reduce>({ref_reduce()});
   table.add<ArgReduce>({ref_arg_reduce()});
   table.add<AsType>({ref_astype()});
-  table.add<Contiguous>({ref_contiguous()});
-  table.add<SliceUpdate>({ref_slice_update()});
-  table.add<Pad>({ref_pad()});
-  table.add<Concatenate>({ref_concatenate()});
+  table.add<Contiguous>({contiguous(), ref_contiguous()});
+  table.add<SliceUpdate>({slice_update(), ref_slice_update()});
+  table.add<Pad>({pad(), ref_pad()});
+  table.add<Concatenate>({concatenate(), ref_concatenate()});
   table.add<Arange>({ref_arange()});
   table.add<RandomBits>({ref_random_bits()});
   table.add<Take>({ref_take()});

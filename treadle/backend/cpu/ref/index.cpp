@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "treadle/backend/common/walk.h"
-#include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/index.h"
 #include "treadle/backend/cpu/memory.h"
+#include "treadle/backend/cpu/ref/move.h"
 
 namespace treadle::backend::cpu {
 
@@ -72,10 +72,10 @@ void add_halves(const Task& task,
   std::vector<float> sums(static_cast<size_t>(size_of(out.shape)));
   Operand wide{
       sums.data(), float32, out.shape, row_major_strides(out.shape), true};
-  copy_strided(task.in[0], wide);
+  ref_copy(task.in[0], wide);
   IndexWalk w = index_walk(wide, indices, updates, axis, along);
   scatter_as<float, T>(task, wide, indices, updates, w, ScatterMode::add);
-  copy_strided(wide, out);
+  ref_copy(wide, out);
 }
 
 void scatter(const Task& task, int axis, bool along, ScatterMode mode) {
@@ -89,7 +89,7 @@ void scatter(const Task& task, int axis, bool along, ScatterMode mode) {
         return add_halves<T>(task, indices, updates, axis, along);
       }
     }
-    if (out.data != task.in[0].data) copy_strided(task.in[0], out);
+    if (out.data != task.in[0].data) ref_copy(task.in[0], out);
     IndexWalk w = index_walk(out, indices, updates, axis, along);
     scatter_as<T, T>(task, out, indices, updates, w, mode);
   });

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "treadle/backend/common/walk.h"
-#include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/convert.h"
 #include "treadle/backend/cpu/memory.h"
+#include "treadle/backend/cpu/move.h"
 #include "treadle/ops/views.h"
 
 namespace treadle::backend::cpu {
@@ -13,7 +13,7 @@ namespace treadle::backend::cpu {
 using runtime::Operand;
 using runtime::Task;
 
-void copy_strided(const Operand& from, const Operand& to) {
+void ref_copy(const Operand& from, const Operand& to) {
   Shape shape = to.shape;
   Strides strides[] = {from.strides, to.strides};
   collapse(shape, strides);
@@ -31,36 +31,17 @@ void copy_strided(const Operand& from, const Operand& to) {
   });
 }
 
-Operand slice_of(const Operand& to,
-                 const Shape& start,
-                 const Shape& step,
-                 const Shape& shape) {
-  Operand part = to;
-  part.shape = shape;
-  part.contiguous = false;
-  int64_t offset = 0;
-  for (size_t i = 0; i < shape.size(); ++i) {
-    offset += start[i] * to.strides[i];
-    part.strides[i] = to.strides[i] * step[i];
-  }
-  if (size_of(shape) > 0) {
-    part.data =
-        static_cast<char*>(to.data) + offset * int64_t(size_of(to.dtype));
-  }
-  return part;
-}
-
 namespace {
 
-void run_copy(const Task& task) { copy_strided(task.in[0], task.out[0]); }
+void run_copy(const Task& task) { ref_copy(task.in[0], task.out[0]); }
 
 void run_slice_update(const Task& task) {
   const auto& op = static_cast<const SliceUpdate&>(task.op);
   const Operand& out = task.out[0];
   std::vector<char> store;
   Operand update = apart_from(task.in[1], out, store);
-  if (out.data != task.in[0].data) copy_strided(task.in[0], out);
-  copy_strided(update, slice_of(out, op.start, op.step, update.shape));
+  if (out.data != task.in[0].data) ref_copy(task.in[0], out);
+  ref_copy(update, slice_of(out, op.start, op.step, update.shape));
 }
 
 void run_pad(const Task& task) {
@@ -69,8 +50,8 @@ void run_pad(const Task& task) {
   uint64_t zero = 0;
   Operand zeros{
       &zero, out.dtype, out.shape, Strides(out.shape.size(), 0), false};
-  copy_strided(zeros, out);
-  copy_strided(in, slice_of(out, op.low, Shape(in.shape.size(), 1), in.shape));
+  ref_copy(zeros, out);
+  ref_copy(in, slice_of(out, op.low, Shape(in.shape.size(), 1), in.shape));
 }
 
 void run_concatenate(const Task& task) {
@@ -78,7 +59,7 @@ void run_concatenate(const Task& task) {
   const Operand& out = task.out[0];
   Shape start(out.shape.size(), 0), step(out.shape.size(), 1);
   for (const Operand& in : task.in) {
-    copy_strided(in, slice_of(out, start, step, in.shape));
+    ref_copy(in, slice_of(out, start, step, in.shape));
     start[size_t(op.axis)] += in.shape[size_t(op.axis)];
   }
 }

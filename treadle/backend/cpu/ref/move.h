@@ -12,10 +12,7 @@ runtime::Kernel ref_slice_update();
 runtime::Kernel ref_pad();
 runtime::Kernel ref_concatenate();
 
-// The elements of `to` that lie at start, start + step, ... per axis.
-runtime::Operand slice_of(const runtime::Operand& to,
-                          const Shape& start,
-                          const Shape& step,
-                          const Shape& shape);
+// The plain loop: copies and converts between equal shapes of any strides.
+void ref_copy(const runtime::Operand& from, const runtime::Operand& to);
 
 }  // namespace treadle::backend::cpu
