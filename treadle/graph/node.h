@@ -58,7 +58,7 @@ enum class Status : uint8_t {
 struct Node {
   std::atomic<uint32_t> live{0};  // outputs with a count
   std::atomic<Status> status{Status::recorded};
-  bool in_trace = false;     // keeps op and inputs when evaluated
+  bool in_trace = false;     // recorded while a trace was open
   bool placeholder = false;  // stands for an argument of vmap, compile, scan
   bool scalar = false;       // a number: its value is inline_value
   uint32_t depth = 0;        // longest chain of unevaluated nodes below

@@ -148,7 +148,8 @@ OpPtr static_op() {
 
 template <class T>
 OpPtr make_op(T op) {
-  if constexpr (sizeof(T) == sizeof(Op)) {  // no fields
+  if constexpr (std::tuple_size_v<decltype(op.fields())> == 0 &&
+                std::tuple_size_v<decltype(op.sizes())> == 0) {
     return static_op<T>();
   } else {
     return OpPtr(new T(std::move(op)));

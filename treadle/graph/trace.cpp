@@ -34,6 +34,13 @@ Trace::~Trace() {
 
 bool Trace::any_open() { return innermost != nullptr; }
 
+bool Trace::keeps(const Node& node) {
+  if (!node.in_trace || !innermost) return false;
+  const Trace* outermost = innermost;
+  while (outermost->outer_) outermost = outermost->outer_;
+  return node.seq >= outermost->first_seq_;
+}
+
 void Trace::keep(const array& evaluated) {
   if (innermost) {
     innermost->evaluated_.push_back(evaluated);

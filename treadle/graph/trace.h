@@ -35,6 +35,9 @@ class Trace {
   array placeholder(const Spec& spec) const;
 
   static bool any_open();
+  // The node was recorded in a trace that is still open on this thread: its op
+  // and inputs must stay.
+  static bool keeps(const Node& node);
   // Called for a node of an open trace that has been evaluated.
   static void keep(const array& evaluated);
 

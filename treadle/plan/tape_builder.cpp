@@ -83,7 +83,7 @@ class Builder {
     load.lane = lane_of(spec.dtype);
     load.dtype = spec.dtype;
     load.index = uint16_t(tape_.operands.size());
-    load.uniform =
+    load.uniform = tape_.inner_axes > 0 &&
         form_of(spec.shape, p_.spec(group_.space).shape, group_.inner_axes) != Form::full;
     tape_.operands.push_back(spec.dtype);
     step_.in.push_back(v);
@@ -125,7 +125,7 @@ class Builder {
       v.row = row;
       v.lane = lane_of(dtype);
       v.dtype = dtype;
-      v.uniform = true;
+      v.uniform = tape_.inner_axes > 0;
       uint16_t* slots[] = {&v.a, &v.b, &v.c};
       for (size_t i = 0; i < inputs.size(); ++i) {
         uint16_t x = value(inputs[i]);

@@ -152,7 +152,7 @@ class Collector {
 
   // Edges of collected nodes are no holders, unless the node stays readable.
   void count_edges(Node* n) {
-    if (n->in_trace) return;
+    if (Trace::keeps(*n)) return;
     for (const array& x : n->inputs()) ++touch(x.output()).edges;
   }
 
@@ -181,7 +181,7 @@ class Collector {
     for (Node* n : out_.nodes) {
       for (Output& o : n->outputs()) {
         bool held = o.refs.load(std::memory_order_acquire) > touch(&o).edges;
-        if (!held && !(n->in_trace && n->num_outputs > 1)) continue;
+        if (!held && !(n->num_outputs > 1 && Trace::keeps(*n))) continue;
         uint32_t v = number({o.step, o.slot});
         p.wanted[v] = 1;
         out_.results.emplace_back(&o, v);

@@ -199,7 +199,7 @@ void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& 
   }
   for (const array& a : last) {
     Node* n = a.node();
-    if (n->in_trace) {
+    if (Trace::keeps(*n)) {
       Trace::keep(a);
     } else {
       n->detach();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "treadle/graph/trace.h"
 #include "treadle/runtime/eval.h"
 #include "treadle/runtime/plan_cache.h"
 
@@ -69,7 +70,7 @@ std::vector<std::pair<Output*, uint32_t>> held_results(const Body& body, Node& n
   std::vector<std::pair<Output*, uint32_t>> results;
   for (size_t j = 0; j < body.outputs.size(); ++j) {
     Output& o = node.output(j);
-    if (o.refs.load(std::memory_order_acquire) > 0 || node.in_trace) {
+    if (o.refs.load(std::memory_order_acquire) > 0 || Trace::keeps(node)) {
       results.emplace_back(&o, body.outputs[j]);
     }
   }
@@ -111,7 +112,7 @@ RegionCall region_call(const Graph& graph, Node& node) {
     auto [from, to] = std::equal_range(sorted.begin(), sorted.end(), o);
     uint32_t edges = 0;
     for (const array& x : node.inputs()) edges += x.output() == o;
-    call.free_leaf.push_back(body->argument[i] >= 0 && to - from == 1 && !node.in_trace &&
+    call.free_leaf.push_back(body->argument[i] >= 0 && to - from == 1 && !Trace::keeps(node) &&
                              o->refs.load(std::memory_order_acquire) == edges);
   }
   call.results = held_results(*body, node);
