@@ -13,7 +13,7 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/runtime/kernel.h"
 
-namespace treadle::testing {
+namespace treadle::kernel_test {
 
 using runtime::Kernel;
 using runtime::Operand;
@@ -175,4 +175,4 @@ inline constexpr Dtype kAllDtypes[] = {bool_,
                                        float64,
                                        complex64};
 
-}  // namespace treadle::testing
+}  // namespace treadle::kernel_test

@@ -9,7 +9,7 @@
 
 #include "tests/backend/kernel_fixture.h"
 
-namespace treadle::testing {
+namespace treadle::kernel_test {
 namespace {
 
 using backend::cpu::ref_copy;
@@ -269,4 +269,4 @@ TEST(Arange, IntegersConvertStartAndStepFirstAndWrap) {
 }
 
 }  // namespace
-}  // namespace treadle::testing
+}  // namespace treadle::kernel_test

@@ -1,7 +1,9 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
+#include "treadle/backend/cpu/arg_reduce.h"
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
+#include "treadle/backend/cpu/random.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
@@ -22,14 +24,14 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
   table.add<Reduce>({ref_reduce()});
-  table.add<ArgReduce>({ref_arg_reduce()});
+  table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
   table.add<SliceUpdate>({slice_update(), ref_slice_update()});
   table.add<Pad>({pad(), ref_pad()});
   table.add<Concatenate>({concatenate(), ref_concatenate()});
   table.add<Arange>({ref_arange()});
-  table.add<RandomBits>({ref_random_bits()});
+  table.add<RandomBits>({random_bits(), ref_random_bits()});
   table.add<Take>({ref_take()});
   table.add<TakeAlongAxis>({ref_take_along_axis()});
   table.add<Scatter>({ref_scatter()});
