@@ -16,6 +16,7 @@
 #include "treadle/nn/modules/unary.h"
 #include "treadle/nn/modules/value_and_grad.h"
 #include "treadle/ops/arg_reduce.h"
+#include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"

@@ -3,7 +3,9 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
+#include "treadle/backend/cpu/onednn/conv.h"
 #include "treadle/backend/cpu/random.h"
+#include "treadle/backend/cpu/ref/conv.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
@@ -11,6 +13,7 @@
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/ops/arg_reduce.h"
+#include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
@@ -23,6 +26,10 @@ namespace treadle::backend::cpu {
 void register_kernels(runtime::KernelTable& table) {
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
+  table.add<Conv>({onednn_conv(), ref_conv()});
+  table.add<ConvInputGrad>({onednn_conv_input_grad(), ref_conv_input_grad()});
+  table.add<ConvWeightGrad>(
+      {onednn_conv_weight_grad(), ref_conv_weight_grad()});
   table.add<Reduce>({ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<AsType>({ref_astype()});

@@ -1,0 +1,432 @@
+#include "treadle/backend/cpu/onednn/conv.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/conv_problem.h"
+#include "treadle/backend/cpu/parallel.h"
+#ifdef TREADLE_HAS_ONEDNN
+#include "treadle/backend/cpu/onednn/engine.h"
+#endif
+
+namespace treadle::backend::cpu {
+
+namespace {
+
+using runtime::Kernel;
+using runtime::Operand;
+using runtime::Task;
+
+enum class Unknown { x, w, y };
+
+// The convolution that oneDNN computes: no dilated input, kernel read forwards.
+// A convolution with a dilated input (and stride 1) is the transpose of one
+// with a stride, so input and result change places then, and the kernel's
+// direction changes.
+struct Plain {
+  ConvProblem p;  // input_dilation 1, no flip
+  bool swapped = false;
+  bool backwards = false;  // the op's weight is p's weight read backwards
+  Lengths high;
+};
+
+bool all_one(const Lengths& v) { return v == Lengths{1, 1, 1}; }
+
+Plain plain_of(const ConvProblem& p) {
+  Plain q;
+  q.p = p;
+  q.backwards = p.flip;
+  q.swapped = !all_one(p.input_dilation);
+  if (q.swapped) {
+    std::swap(q.p.in, q.p.out);
+    std::swap(q.p.in_channels, q.p.out_channels);
+    q.p.stride = p.input_dilation;
+    q.p.input_dilation = {1, 1, 1};
+    q.backwards = !p.flip;
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    const int64_t reach = (p.kernel[i] - 1) * p.kernel_dilation[i];
+    if (q.swapped) q.p.low[i] = reach - p.low[i];
+    q.high[i] =
+        (q.p.out[i] - 1) * q.p.stride[i] + reach + 1 - q.p.in[i] - q.p.low[i];
+  }
+  q.p.flip = false;
+  return q;
+}
+
+template <class O>
+ConvProblem problem_of(const Op& op,
+                       const Shape& a,
+                       const Shape& b,
+                       const Shape& out,
+                       Dtype dtype) {
+  return conv_problem(static_cast<const O&>(op), a, b, out, dtype);
+}
+
+template <class O>
+std::string why_not(const Op& op,
+                    std::span<const Spec> in,
+                    std::span<const Spec> out) {
+#ifdef TREADLE_HAS_ONEDNN
+  const Dtype dtype = in[0].dtype;
+  if (dtype != float32 && !is_half(dtype)) {
+    return fmt::format("takes float32, bfloat16 and float16, not {}",
+                       name_of(dtype));
+  }
+  const ConvProblem p =
+      problem_of<O>(op, in[0].shape, in[1].shape, out[0].shape, dtype);
+  if (p.has_no_sum()) return "";
+  if (!all_one(p.stride) && !all_one(p.input_dilation)) {
+    return "does not take stride and input_dilation at once";
+  }
+  const Plain q = plain_of(p);
+  for (size_t i = 0; i < 3; ++i) {
+    if (q.p.low[i] < 0 || q.high[i] + q.p.stride[i] <= 0) {
+      return "does not take padding that cuts off";
+    }
+  }
+  return "";
+#else
+  (void)op;
+  (void)in;
+  (void)out;
+  return "this build has no oneDNN";
+#endif
+}
+
+#ifdef TREADLE_HAS_ONEDNN
+
+using namespace onednn;
+
+// A convolution and the reordering of its weight, ready to be called.
+struct ConvCall {
+  Call conv, reorder;
+  bool reordered = false;
+  size_t weight_bytes = 0;  // in oneDNN's layout, when reordered
+};
+
+// Axes (n, channels, spatial ...) of an array that lies channels last.
+MemoryDesc channels_last(const Plain& q,
+                         const Lengths& spatial,
+                         int64_t channels,
+                         Dtype dtype) {
+  const size_t first = 3 - q.p.spatial;
+  Dims dims{q.p.n, channels}, strides{0, 1};
+  int64_t step = channels;
+  dims.append(spatial.begin() + first, spatial.end());
+  strides.resize(dims.size());
+  for (size_t i = 3; i-- > first;) {
+    strides[i - first + 2] = step;
+    step *= spatial[i];
+  }
+  strides[0] = step;
+  return strided(dims, strides, dtype);
+}
+
+Dims weight_dims(const Plain& q) {
+  Dims dims;
+  if (q.p.groups > 1) dims.push_back(q.p.groups);
+  dims.push_back(q.p.out_channels);
+  dims.push_back(q.p.in_channels);
+  dims.append(q.p.kernel.begin() + (3 - q.p.spatial), q.p.kernel.end());
+  return dims;
+}
+
+// As the op's weight (O, spatial ..., C) lies, under oneDNN's order of axes.
+MemoryDesc plain_weight(const Plain& q, Dtype dtype) {
+  const int64_t last = q.swapped ? q.p.out_channels : q.p.in_channels;
+  const int64_t first = q.swapped ? q.p.in_channels : q.p.out_channels;
+  const size_t skipped = 3 - q.p.spatial;
+  Dims taps(q.p.spatial);
+  int64_t step = last;
+  for (size_t i = 3; i-- > skipped;) {
+    taps[i - skipped] = step;
+    step *= q.p.kernel[i];
+  }
+  Dims strides;
+  if (q.p.groups > 1) strides.push_back(first * step);
+  strides.push_back(q.swapped ? 1 : step);
+  strides.push_back(q.swapped ? step : 1);
+  strides.append(taps.begin(), taps.end());
+  return strided(weight_dims(q), strides, dtype);
+}
+
+enum class Pass { forward, input, weight };
+
+PrimitiveDesc describe(const Plain& q,
+                       Pass pass,
+                       const MemoryDesc& x,
+                       const MemoryDesc& w,
+                       const MemoryDesc& y) {
+  const size_t first = 3 - q.p.spatial;
+  auto list = [&](const Lengths& v) {
+    return Dims(v.begin() + first, v.end());
+  };
+  Dims gaps = list(q.p.kernel_dilation);
+  for (int64_t& d : gaps) --d;
+  const Dims stride = list(q.p.stride), low = list(q.p.low),
+             high = list(q.high);
+  const Attr attr = user_scratchpad();
+  PrimitiveDesc forward, desc;
+  check(dnnl_convolution_forward_primitive_desc_create(forward.out(),
+                                                       engine(),
+                                                       dnnl_forward_training,
+                                                       dnnl_convolution_direct,
+                                                       x.get(),
+                                                       w.get(),
+                                                       nullptr,
+                                                       y.get(),
+                                                       stride.data(),
+                                                       gaps.data(),
+                                                       low.data(),
+                                                       high.data(),
+                                                       attr.get()),
+        "conv");
+  if (pass == Pass::forward) return forward;
+  if (pass == Pass::input) {
+    check(dnnl_convolution_backward_data_primitive_desc_create(
+              desc.out(),
+              engine(),
+              dnnl_convolution_direct,
+              x.get(),
+              w.get(),
+              y.get(),
+              stride.data(),
+              gaps.data(),
+              low.data(),
+              high.data(),
+              forward.get(),
+              attr.get()),
+          "conv_input_grad");
+  } else {
+    check(dnnl_convolution_backward_weights_primitive_desc_create(
+              desc.out(),
+              engine(),
+              dnnl_convolution_direct,
+              x.get(),
+              w.get(),
+              nullptr,
+              y.get(),
+              stride.data(),
+              gaps.data(),
+              low.data(),
+              high.data(),
+              forward.get(),
+              attr.get()),
+          "conv_weight_grad");
+  }
+  return desc;
+}
+
+Call make_reorder(const MemoryDesc& from, const MemoryDesc& to) {
+  const Attr attr = user_scratchpad();
+  PrimitiveDesc desc;
+  check(dnnl_reorder_primitive_desc_create(
+            desc.out(), from.get(), engine(), to.get(), engine(), attr.get()),
+        "reorder");
+  Call call(desc);
+  call.add_argument(DNNL_ARG_FROM, from);
+  call.add_argument(DNNL_ARG_TO, to);
+  call.add_scratchpad(desc);
+  return call;
+}
+
+ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
+  const MemoryDesc x =
+      channels_last(q, q.p.in, q.p.groups * q.p.in_channels, dtype);
+  const MemoryDesc y =
+      channels_last(q, q.p.out, q.p.groups * q.p.out_channels, dtype);
+  const MemoryDesc plain = plain_weight(q, dtype);
+  const PrimitiveDesc desc =
+      describe(q, pass, x, any_layout(weight_dims(q), dtype), y);
+  const MemoryDesc w =
+      layout_of(desc,
+                pass == Pass::weight ? dnnl_query_diff_weights_md
+                                     : dnnl_query_weights_md);
+  ConvCall c;
+  c.conv = Call(desc);
+  const bool x_known = pass != Pass::input, y_known = pass != Pass::forward;
+  c.conv.add_argument(x_known ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, x);
+  c.conv.add_argument(
+      pass == Pass::weight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w);
+  c.conv.add_argument(y_known ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, y);
+  c.conv.add_scratchpad(desc);
+  c.reordered = !dnnl_memory_desc_equal(w.get(), plain.get());
+  if (c.reordered) {
+    c.weight_bytes = dnnl_memory_desc_get_size(w.get());
+    c.reorder =
+        pass == Pass::weight ? make_reorder(w, plain) : make_reorder(plain, w);
+  }
+  return c;
+}
+
+ConvCall& find(const Plain& q, Pass pass, Dtype dtype, int threads) {
+  static thread_local Cache<ConvCall> cache;
+  Key key;
+  key.add(int64_t(pass));
+  key.add(int64_t(dtype));
+  key.add(threads);
+  key.add(int64_t(q.p.spatial) * 2 + q.swapped);
+  key.add(q.p.n);
+  key.add(q.p.groups);
+  key.add(q.p.in_channels);
+  key.add(q.p.out_channels);
+  for (const Lengths* v : {&q.p.in,
+                           &q.p.kernel,
+                           &q.p.out,
+                           &q.p.stride,
+                           &q.p.low,
+                           &q.p.kernel_dilation}) {
+    key.add_all(*v);
+  }
+  return cache.get(key, [&] { return make(q, pass, dtype); });
+}
+
+// The weight (O, taps, C) with its taps in reverse order.
+void reverse_taps(const ConvProblem& p,
+                  Dtype dtype,
+                  const char* from,
+                  char* to) {
+  const int64_t taps = p.kernel[0] * p.kernel[1] * p.kernel[2];
+  const size_t row = size_t(p.in_channels) * size_of(dtype);
+  const int64_t rows = p.groups * p.out_channels;
+  for (int64_t o = 0; o < rows; ++o) {
+    for (int64_t k = 0; k < taps; ++k) {
+      std::memcpy(to + size_t(o * taps + k) * row,
+                  from + size_t(o * taps + taps - 1 - k) * row,
+                  row);
+    }
+  }
+}
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Hands out the workspace piece by piece; with null, only counts.
+class Space {
+ public:
+  explicit Space(void* at) : at_(static_cast<char*>(at)) {}
+  char* take(size_t bytes) {
+    char* p = at_ ? at_ + used_ : nullptr;
+    used_ += aligned(bytes);
+    return p;
+  }
+  size_t used() const { return used_; }
+
+ private:
+  char* at_;
+  size_t used_ = 0;
+};
+
+Dtype compute_dtype(Dtype dtype) {
+  // oneDNN's float16 has no fast weight gradient and no fast depthwise kernels.
+  return dtype == bfloat16 && is_native(bfloat16) ? bfloat16 : float32;
+}
+
+size_t bytes_of(const Operand& o, Dtype dtype) {
+  return size_t(treadle::size_of(o.shape)) * size_of(dtype);
+}
+
+Operand placed(const Operand& like, Dtype dtype, void* data) {
+  Operand o = like;
+  o.dtype = dtype;
+  o.data = data;
+  o.strides = row_major_strides(o.shape);
+  o.contiguous = true;
+  return o;
+}
+
+// The steps of one call, walked twice: with `run` false only to count the
+// workspace.
+template <class O, Unknown unknown>
+size_t perform(const Task& task, bool run) {
+  const Operand &a = task.in[0], &b = task.in[1], &out = task.out[0];
+  const ConvProblem p =
+      problem_of<O>(task.op, a.shape, b.shape, out.shape, out.dtype);
+  if (p.has_no_sum()) {
+    if (run) std::memset(out.data, 0, bytes_of(out, out.dtype));
+    return 0;
+  }
+  const Plain q = plain_of(p);
+  const Dtype dtype = compute_dtype(p.dtype);
+  const Pass pass = unknown == Unknown::w                  ? Pass::weight
+                    : (unknown == Unknown::y) != q.swapped ? Pass::forward
+                                                           : Pass::input;
+  const ThreadLimit limit(task.threads);
+  ConvCall& call = find(q, pass, dtype, task.threads);
+  Space space(run ? task.workspace : nullptr);
+
+  // The three arrays in the dtype of the computation, in the op's layout.
+  auto place = [&](const Operand& o, bool known) -> char* {
+    if (o.dtype == dtype) return static_cast<char*>(o.data);
+    char* at = space.take(bytes_of(o, dtype));
+    if (run && known) copy_strided(o, placed(o, dtype, at));
+    return at;
+  };
+  char* const first = place(a, true);
+  char* const second = place(b, true);
+  char* const result = place(out, false);
+  const Operand& weight = unknown == Unknown::w   ? out
+                          : unknown == Unknown::x ? a
+                                                  : b;
+  char* const x = unknown == Unknown::x ? result : first;
+  char* const w = unknown == Unknown::w   ? result
+                  : unknown == Unknown::x ? first
+                                          : second;
+  char* const y = unknown == Unknown::y ? result : second;
+
+  char* forwards = w;
+  if (q.backwards) {
+    forwards = space.take(bytes_of(weight, dtype));
+    if (run && pass != Pass::weight) reverse_taps(p, dtype, w, forwards);
+  }
+  char* blocked = forwards;
+  char* pad = nullptr;
+  if (call.reordered) {
+    blocked = space.take(call.weight_bytes);
+    pad = space.take(call.reorder.scratch_bytes());
+    if (run && pass != Pass::weight) {
+      call.reorder.run({forwards, blocked, pad});
+    }
+  }
+  char* const scratch = space.take(call.conv.scratch_bytes());
+  if (!run) return space.used();
+
+  call.conv.run({q.swapped ? y : x, blocked, q.swapped ? x : y, scratch});
+  if (pass == Pass::weight) {
+    if (call.reordered) call.reorder.run({blocked, forwards, pad});
+    if (q.backwards) reverse_taps(p, dtype, forwards, w);
+  }
+  if (out.dtype != dtype) copy_strided(placed(out, dtype, result), out);
+  return space.used();
+}
+
+#endif
+
+template <class O, Unknown unknown>
+Kernel kernel(std::string_view name) {
+  Kernel k;
+  k.name = name;
+  k.why_not = why_not<O>;
+#ifdef TREADLE_HAS_ONEDNN
+  k.run = [](const Task& task) { perform<O, unknown>(task, true); };
+  k.workspace = [](const Task& task) {
+    return perform<O, unknown>(task, false);
+  };
+#endif
+  return k;
+}
+
+}  // namespace
+
+Kernel onednn_conv() { return kernel<Conv, Unknown::y>("onednn::conv"); }
+Kernel onednn_conv_input_grad() {
+  return kernel<ConvInputGrad, Unknown::x>("onednn::conv_input_grad");
+}
+Kernel onednn_conv_weight_grad() {
+  return kernel<ConvWeightGrad, Unknown::w>("onednn::conv_weight_grad");
+}
+
+}  // namespace treadle::backend::cpu
