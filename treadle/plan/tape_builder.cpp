@@ -173,29 +173,41 @@ class Builder {
     return uint16_t(tape_.outputs.size() - 1);
   }
 
+  static int arity(const TapeValue& v) {
+    if (v.code == TapeValue::Code::load) return 0;
+    return v.code == TapeValue::Code::row ? info(v.row).arity : 1;
+  }
+
   // Output j may lie in operand i's memory when the kernel, going through a tile
-  // in tape order, has read the operand for the last time when it writes: all
-  // reads stand before the stored value, and it is stored in the last phase.
+  // phase by phase and in tape order, has read the operand for the last time when
+  // it writes. A value of an early phase may be computed again in each later phase
+  // that uses it, so its operands count as read there too.
   void find_in_place() {
-    std::vector<uint16_t> last_read(tape_.values.size(), 0);
-    for (uint16_t i = 0; i < tape_.values.size(); ++i) {
+    std::vector<uint32_t> phases(tape_.values.size());  // a bit for each
+    std::vector<std::vector<uint16_t>> readers(tape_.values.size());
+    for (size_t i = tape_.values.size(); i-- > 0;) {
       const TapeValue& v = tape_.values[i];
-      if (v.code == TapeValue::Code::load) continue;
-      last_read[v.a] = i;
-      if (v.code == TapeValue::Code::row) {
-        int arity = info(v.row).arity;
-        if (arity > 1) last_read[v.b] = i;
-        if (arity > 2) last_read[v.c] = i;
+      phases[i] |= 1u << std::min<int>(v.phase, 31);
+      const uint16_t inputs[] = {v.a, v.b, v.c};
+      for (int k = 0; k < arity(v); ++k) {
+        if (at(inputs[k]).code != TapeValue::Code::reduce_row) phases[inputs[k]] |= phases[i];
+        readers[inputs[k]].push_back(uint16_t(i));
       }
     }
-    int last_phase = tape_.num_phases() - 1;
+    auto read_before = [&](uint16_t load, uint16_t computed) {
+      uint32_t phase = std::min<uint32_t>(at(computed).phase, 31);
+      for (uint16_t r : readers[load]) {
+        uint32_t later = phases[r] >> phase;
+        if (later > 1 || (later == 1 && r > computed)) return false;
+      }
+      return true;
+    };
     for (uint32_t j = 0; j < tape_.outputs.size(); ++j) {
       if (tape_.outputs[j].form != OutputForm::full) continue;
-      if (at(computed_[j]).phase != last_phase) continue;
       for (const auto& [v, load] : loads_) {
         const TapeValue& l = at(load);
         if (l.uniform || l.dtype != tape_.outputs[j].dtype) continue;
-        if (last_read[load] <= computed_[j]) step_.in_place.emplace_back(j, l.index);
+        if (read_before(load, computed_[j])) step_.in_place.emplace_back(j, l.index);
       }
     }
     std::sort(step_.in_place.begin(), step_.in_place.end());
