@@ -12,8 +12,12 @@
 // Without reductions inner_axes is 0 and the kernel may cut the space as it likes.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "treadle/base/dtype.h"
@@ -29,8 +33,36 @@ namespace treadle::plan {
 enum class Lane : uint8_t { f32, f64, i32, i64, u32, u64, c64 };
 inline constexpr int kNumLanes = 7;
 
-Lane lane_of(Dtype t);
+constexpr Lane lane_of(Dtype t) {
+  constexpr Lane lanes[kNumDtypes] = {
+      Lane::u32, Lane::u32, Lane::u32, Lane::u32, Lane::u64, Lane::i32, Lane::i32,
+      Lane::i32, Lane::i64, Lane::f32, Lane::f32, Lane::f32, Lane::f64, Lane::c64};
+  return lanes[static_cast<int>(t)];
+}
 std::string_view name_of(Lane lane);
+
+// Whether rows of a rule take inputs of a lane (choose: the last two, the first is
+// u32), and the lane of the result. Truth values are 0 or 1 in u32.
+constexpr bool takes_lane(Rule rule, Lane lane) {
+  switch (rule) {
+    case Rule::same:
+    case Rule::magnitude:
+    case Rule::compare:
+    case Rule::choose: return true;
+    case Rule::real: return lane != Lane::c64;
+    case Rule::float_like:
+      return lane == Lane::f32 || lane == Lane::f64 || lane == Lane::c64;
+    case Rule::real_float: return lane == Lane::f32 || lane == Lane::f64;
+    case Rule::logical: return lane == Lane::u32;
+    case Rule::integer: break;
+  }
+  return lane != Lane::f32 && lane != Lane::f64 && lane != Lane::c64;
+}
+constexpr Lane result_lane(Rule rule, Lane lane) {
+  if (rule == Rule::compare) return Lane::u32;
+  if (rule == Rule::magnitude && lane == Lane::c64) return Lane::f32;
+  return lane;
+}
 
 struct TapeValue {
   enum class Code : uint8_t {
@@ -81,15 +113,41 @@ struct Tape {
 // wrong lane, a uniform mismatch, an operand that is never loaded.
 void check(const Tape& tape);
 
+// What a backend has made of an op, kept with it: filled by the first run, freed
+// with the op, and not copied. Safe to fill from several threads.
+class Prepared {
+ public:
+  struct Base {
+    virtual ~Base() = default;
+  };
+  Prepared() = default;
+  Prepared(const Prepared&) {}
+  Prepared& operator=(const Prepared&) { return *this; }
+  ~Prepared() { delete value_.load(std::memory_order_acquire); }
+
+  const Base* get() const { return value_.load(std::memory_order_acquire); }
+  // Keeps `made`, or the value that another thread was first with.
+  const Base* set(std::unique_ptr<const Base> made) const;
+
+ private:
+  mutable std::atomic<const Base*> value_{nullptr};
+};
+
 // The op that stands for a tape in a plan. Kernel contract (runtime/kernel.h):
 // Task::space is the space; every operand has the space's shape, broadcast axes
 // with stride 0; full outputs have the space's shape, row outputs the outer
 // shape, column outputs the inner shape, all row-contiguous.
-struct Fused : OpBase<Fused> {
-  static constexpr std::string_view op_name = "fused";
+class Fused : public Op {
+ public:
+  Fused() = default;
+  explicit Fused(Tape t) : tape(std::move(t)) {}
   Tape tape;
+  Prepared prepared;
 
+  std::string_view name() const override { return "fused"; }
+  OpKind kind() const override { return OpKind::plain; }
   void hash_structure(Hasher& h) const override;
+  bool hash_sizes(Hasher&) const override { return false; }
   bool same_as(const Op& other) const override;
   std::string describe() const override;
   Specs infer(std::span<const Spec>) const override;
@@ -97,5 +155,8 @@ struct Fused : OpBase<Fused> {
   Arrays vjp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;
   Mapped vmap(const Arrays&, std::span<const int>) const override;
 };
+
+// Checks the tape and makes the op.
+OpPtr make_fused(Tape tape);
 
 }  // namespace treadle::plan

@@ -1,23 +1,81 @@
-// Loops spread over threads. This and parallel.cpp are the only files that know
-// OpenMP; a build with TREADLE_THREADS=std uses plain threads instead.
+// Work spread over threads. This and parallel.cpp are the only files that know
+// OpenMP; a build with TREADLE_THREADS=std has a pool of plain threads instead.
+//
+// How work is cut and who does it must not show in the result: tasks write to
+// places of their own, and sums keep one partial result per task, not per thread.
+// An exception is thrown in the caller once all threads are done. Calls from
+// inside of another parallel call run on the calling thread alone.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 
 namespace treadle::backend::cpu {
 
+// How many threads may compute: OMP_NUM_THREADS, or the processors that this
+// process may run on, and no more than the limit (1 in a forked child).
+int max_threads();
+void limit_threads(int limit);
+
 namespace detail {
+using Worker = void (*)(void* body, int worker);
+void run_workers(int threads, Worker worker, void* body);
 using Range = void (*)(void* body, int64_t begin, int64_t end);
 void parallel_ranges(int threads, int64_t count, Range range, void* body);
+
+template <class F>
+void* address_of(F& f) {
+  return const_cast<void*>(static_cast<const void*>(std::addressof(f)));
+}
 }  // namespace detail
 
+// Calls body(worker) on up to `threads` threads at once, the caller among them
+// as worker 0; fewer when the machine grants fewer.
+template <class F>
+void parallel_workers(int threads, F&& body) {
+  if (threads <= 1) {
+    body(0);
+    return;
+  }
+  using Body = std::remove_reference_t<F>;
+  detail::run_workers(
+      threads,
+      [](void* b, int worker) { (*static_cast<Body*>(b))(worker); },
+      detail::address_of(body));
+}
+
+// The numbers 0 ... count - 1, each given once, to whichever worker asks.
+class Tasks {
+ public:
+  explicit Tasks(int64_t count) : count_(count) {}
+  bool take(int64_t* task) {
+    *task = next_.fetch_add(1, std::memory_order_relaxed);
+    return *task < count_;
+  }
+
+ private:
+  std::atomic<int64_t> next_{0};
+  const int64_t count_;
+};
+
+// Calls body(task) for every task, each on whichever thread is free.
+template <class F>
+void parallel_tasks(int threads, int64_t count, F&& body) {
+  if (threads > count) threads = static_cast<int>(count);
+  if (threads <= 1) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  Tasks tasks(count);
+  parallel_workers(threads, [&](int) {
+    for (int64_t i = 0; tasks.take(&i);) body(i);
+  });
+}
+
 // Calls body(begin, end) for at most `threads` ranges that make up [0, count),
-// in order and of nearly equal length, each on a thread of its own; the last
-// thing a range wrote is seen by the caller. How the loop is cut must not show
-// in the result: ranges write to places of their own. An exception from `body`
-// is thrown here, once all ranges are done. Runs on the caller alone when
-// threads is 1.
+// in order and of nearly equal length.
 template <class F>
 void parallel_for(int threads, int64_t count, F&& body) {
   if (threads <= 1 || count <= 1) {
@@ -31,7 +89,7 @@ void parallel_for(int threads, int64_t count, F&& body) {
       [](void* b, int64_t begin, int64_t end) {
         (*static_cast<Body*>(b))(begin, end);
       },
-      const_cast<void*>(static_cast<const void*>(&body)));
+      detail::address_of(body));
 }
 
 // In this scope, on this thread, a library that opens OpenMP regions of its own

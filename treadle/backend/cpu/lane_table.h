@@ -1,0 +1,81 @@
+// The functions that a tape is interpreted with: one loop over a run of lanes for
+// every elementwise row, load, store, conversion and reduction, in tables filled
+// once for this machine.
+//
+// A run is n lanes of one type, one after another. An operand may be a splat
+// instead: one value, repeated over kSplatBytes bytes, that stands for a whole run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "treadle/base/dtype.h"
+#include "treadle/ops/elementwise.h"
+#include "treadle/plan/tape.h"
+
+namespace treadle::backend::cpu {
+
+inline constexpr size_t kSplatBytes = 64;
+inline constexpr int kNumReduceKinds = 4;
+
+constexpr size_t size_of(plan::Lane lane) {
+  constexpr uint8_t sizes[plan::kNumLanes] = {4, 8, 4, 8, 4, 8, 8};
+  return sizes[static_cast<int>(lane)];
+}
+
+// out = row(a, b, c). Bit i of `splat`: operand i is a splat. out may be an operand
+// of the same lane size.
+using RowFn = void (*)(size_t n, void* out, const void* a, const void* b, const void* c,
+                       unsigned splat);
+// Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the lane
+// of another dtype.
+using MoveFn = void (*)(size_t n, void* out, const void* in);
+
+// Accumulators are lanes, except that float sums and products are kept in double
+// and complex ones in complex<double>.
+struct ReduceFns {
+  size_t acc_size;
+  // Each of `rows` rows of n lanes into one lane.
+  void (*rows)(size_t rows, size_t n, void* out, const void* in);
+  void (*init)(size_t n, void* acc);
+  // One accumulator takes n lanes.
+  void (*fold)(size_t n, void* acc, const void* in);
+  // n accumulators take a lane each.
+  void (*add)(size_t n, void* acc, const void* in);
+  // n accumulators take n others.
+  void (*merge)(size_t n, void* acc, const void* other);
+  void (*finish)(size_t n, void* out, const void* acc);
+};
+
+struct LaneTable {
+  RowFn row[kNumRows][plan::kNumLanes];  // null: the row does not take the lane
+  MoveFn load[kNumDtypes];
+  MoveFn store[kNumDtypes];
+  MoveFn convert[plan::kNumLanes][kNumDtypes];
+  ReduceFns reduce[kNumReduceKinds][plan::kNumLanes];
+  // Copies past the caches. The bytes are visible to others after fence().
+  void (*stream)(size_t bytes, void* out, const void* in);
+  void (*fence)();
+  // Bytes of a vector: a run of that many computes a splat.
+  size_t vector_bytes;
+};
+
+// Plain loops, and the fastest that this machine runs.
+const LaneTable& scalar_table();
+const LaneTable& lane_table();
+
+// For tests: lane_table() as a machine would have it that knows only these Highway
+// targets (0: all). Programs made before keep theirs.
+void restrict_targets(int64_t targets);
+
+// Parts of scalar_table() and lane_table(), each from a file of its own.
+void fill_scalar_rows(LaneTable* t);
+void fill_scalar_moves(LaneTable* t);
+void fill_float_rows(LaneTable* t);
+void fill_float_functions(LaneTable* t);
+void fill_double_rows(LaneTable* t);
+void fill_integer_rows(LaneTable* t);
+void fill_moves(LaneTable* t);
+void fill_reductions(LaneTable* t);
+
+}  // namespace treadle::backend::cpu

@@ -1,0 +1,194 @@
+// Vector code of reductions. A run goes through four vectors of partial results
+// and then a tree, so a float sum of 1024 lanes has the error of about 20 additions;
+// runs are added up in double (lane_table.h).
+#include <cmath>
+
+#include "treadle/backend/cpu/lane_table.h"
+#include "treadle/backend/cpu/simd_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "treadle/backend/cpu/reductions.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "treadle/backend/cpu/rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace treadle::backend::cpu::HWY_NAMESPACE {
+namespace {
+
+template <class T>
+struct Sum {
+  static HWY_INLINE Raw<T> start() { return hn::Zero(Tag<T>()); }
+  static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) { return hn::Add(a, b); }
+  static HWY_INLINE T across(Raw<T> v) {
+    return hn::GetLane(hn::SumOfLanes(Tag<T>(), v));
+  }
+};
+
+template <class T>
+struct Prod {
+  static HWY_INLINE Raw<T> start() { return num<T>(1); }
+  static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) { return a * b; }
+  static HWY_INLINE T across(Raw<T> v) {
+    using U = std::conditional_t<hwy::IsFloat<T>(), T, uint64_t>;  // wraps
+    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(v, Tag<T>(), lanes);
+    for (size_t half = hn::Lanes(Tag<T>()) / 2; half > 0; half /= 2) {
+      for (size_t i = 0; i < half; ++i) {
+        lanes[i] = static_cast<T>(static_cast<U>(lanes[i]) *
+                                  static_cast<U>(lanes[i + half]));
+      }
+    }
+    return lanes[0];
+  }
+};
+
+// A NaN that was met stays in its lane.
+template <class T, bool kMax>
+struct Extreme {
+  static HWY_INLINE Raw<T> start() {
+    using L = std::numeric_limits<T>;
+    if constexpr (hwy::IsFloat<T>()) {
+      return hn::Set(Tag<T>(), kMax ? -L::infinity() : L::infinity());
+    } else {
+      return hn::Set(Tag<T>(), kMax ? L::min() : L::max());
+    }
+  }
+  static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) {
+    return kMax ? vm::max(Vec<T>{a}, Vec<T>{b}).v : vm::min(Vec<T>{a}, Vec<T>{b}).v;
+  }
+  static HWY_INLINE T across(Raw<T> v) {
+    const Tag<T> d;
+    if constexpr (hwy::IsFloat<T>()) {
+      if (HWY_UNLIKELY(!hn::AllTrue(d, hn::Eq(v, v)))) {
+        return std::numeric_limits<T>::quiet_NaN();
+      }
+    }
+    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(v, d, lanes);
+    T best = lanes[0];
+    for (size_t i = 1; i < hn::Lanes(d); ++i) {
+      best = (kMax ? best < lanes[i] : lanes[i] < best) ? lanes[i] : best;
+    }
+    return best;
+  }
+};
+
+template <class Op, class T>
+HWY_INLINE T reduced(size_t n, const T* x) {
+  const Tag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  auto a0 = Op::start(), a1 = a0, a2 = a0, a3 = a0;
+  for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
+    a0 = Op::merged(a0, hn::LoadU(d, x));
+    a1 = Op::merged(a1, hn::LoadU(d, x + lanes));
+    a2 = Op::merged(a2, hn::LoadU(d, x + 2 * lanes));
+    a3 = Op::merged(a3, hn::LoadU(d, x + 3 * lanes));
+  }
+  for (; n >= lanes; n -= lanes, x += lanes) {
+    a0 = Op::merged(a0, hn::LoadU(d, x));
+  }
+  if (n > 0) {
+    const auto v = load_some(d, x, n);
+    a1 = Op::merged(a1, hn::IfThenElse(hn::FirstN(d, n), v, Op::start()));
+  }
+  return Op::across(Op::merged(Op::merged(a0, a1), Op::merged(a2, a3)));
+}
+
+template <class Op, class T>
+void rows(size_t rows, size_t n, void* out, const void* in) {
+  const T* x = static_cast<const T*>(in);
+  T* y = static_cast<T*>(out);
+  for (size_t r = 0; r < rows; ++r, x += n) y[r] = reduced<Op>(n, x);
+}
+
+// OpAcc is the operation on accumulators of type A.
+template <class Op, class OpAcc, class T, class A>
+void fold(size_t n, void* acc, const void* in) {
+  const A part = reduced<Op>(n, static_cast<const T*>(in));
+  A pair[2] = {*static_cast<A*>(acc), part};
+  *static_cast<A*>(acc) = reduced<OpAcc>(2, pair);
+}
+
+template <class Op, class T>
+void add(size_t n, void* acc, const void* in) {
+  const Tag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  const T* x = static_cast<const T*>(in);
+  T* a = static_cast<T*>(acc);
+  for (; n >= lanes; n -= lanes, x += lanes, a += lanes) {
+    hn::StoreU(Op::merged(hn::LoadU(d, a), hn::LoadU(d, x)), d, a);
+  }
+  if (n > 0) {
+    store_some(Op::merged(load_some(d, a, n), load_some(d, x, n)), d, a, n);
+  }
+}
+
+// Double accumulators take floats.
+template <class Op>
+void add_wide(size_t n, void* acc, const void* in) {
+  const Tag<double> d;
+  const hn::Rebind<float, Tag<double>> dh;
+  const size_t lanes = hn::Lanes(d);
+  const float* x = static_cast<const float*>(in);
+  double* a = static_cast<double*>(acc);
+  for (; n >= lanes; n -= lanes, x += lanes, a += lanes) {
+    const auto v = hn::PromoteTo(d, hn::LoadU(dh, x));
+    hn::StoreU(Op::merged(hn::LoadU(d, a), v), d, a);
+  }
+  if (n > 0) {
+    const auto v = hn::PromoteTo(d, load_some(dh, x, n));
+    store_some(Op::merged(load_some(d, a, n), v), d, a, n);
+  }
+}
+
+template <class T>
+void fill_lane(LaneTable* t, plan::Lane lane) {
+  const auto at = [&](ReduceKind k) -> ReduceFns& {
+    return t->reduce[static_cast<int>(k)][static_cast<int>(lane)];
+  };
+  using A = std::conditional_t<hwy::IsFloat<T>(), double, T>;
+  ReduceFns& sum = at(ReduceKind::sum);
+  sum.rows = rows<Sum<T>, T>;
+  sum.fold = fold<Sum<T>, Sum<A>, T, A>;
+  ReduceFns& prod = at(ReduceKind::prod);
+  prod.rows = rows<Prod<T>, T>;
+  prod.fold = fold<Prod<T>, Prod<A>, T, A>;
+  if constexpr (std::is_same_v<T, float>) {
+    sum.add = add_wide<Sum<double>>;
+    prod.add = add_wide<Prod<double>>;
+  } else {
+    sum.add = add<Sum<T>, T>;
+    prod.add = add<Prod<T>, T>;
+  }
+  ReduceFns& max = at(ReduceKind::max);
+  max.rows = rows<Extreme<T, true>, T>;
+  max.fold = fold<Extreme<T, true>, Extreme<T, true>, T, T>;
+  max.add = add<Extreme<T, true>, T>;
+  ReduceFns& min = at(ReduceKind::min);
+  min.rows = rows<Extreme<T, false>, T>;
+  min.fold = fold<Extreme<T, false>, Extreme<T, false>, T, T>;
+  min.add = add<Extreme<T, false>, T>;
+}
+
+void fill(LaneTable* t) {
+  fill_lane<float>(t, plan::Lane::f32);
+  fill_lane<double>(t, plan::Lane::f64);
+  fill_lane<int32_t>(t, plan::Lane::i32);
+  fill_lane<int64_t>(t, plan::Lane::i64);
+  fill_lane<uint32_t>(t, plan::Lane::u32);
+  fill_lane<uint64_t>(t, plan::Lane::u64);
+}
+
+}  // namespace
+}  // namespace treadle::backend::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace treadle::backend::cpu {
+
+HWY_EXPORT(fill);
+void fill_reductions(LaneTable* t) { HWY_DYNAMIC_DISPATCH(fill)(t); }
+
+}  // namespace treadle::backend::cpu
+#endif

@@ -1,0 +1,77 @@
+// Which rows have vector code in which file.
+#pragma once
+
+#include "treadle/ops/elementwise.h"
+
+namespace treadle::backend::cpu {
+
+// Float rows whose vectors compute in double.
+constexpr bool is_wide(Row row) {
+  switch (row) {
+    case Row::log2:
+    case Row::log10:
+    case Row::log1p:
+    case Row::tan:
+    case Row::arcsin:
+    case Row::arccos:
+    case Row::arctan:
+    case Row::sinh:
+    case Row::cosh:
+    case Row::arcsinh:
+    case Row::arccosh:
+    case Row::arctanh:
+    case Row::erfinv:
+    case Row::remainder:
+    case Row::power:
+    case Row::logaddexp:
+    case Row::arctan2:
+      return true;
+    default: return false;
+  }
+}
+
+// Double rows that stay with std::.
+constexpr bool is_function(Row row) {
+  switch (row) {
+    case Row::exp:
+    case Row::expm1:
+    case Row::log:
+    case Row::log2:
+    case Row::log10:
+    case Row::log1p:
+    case Row::sin:
+    case Row::cos:
+    case Row::tan:
+    case Row::arcsin:
+    case Row::arccos:
+    case Row::arctan:
+    case Row::sinh:
+    case Row::cosh:
+    case Row::tanh:
+    case Row::arcsinh:
+    case Row::arccosh:
+    case Row::arctanh:
+    case Row::sigmoid:
+    case Row::erf:
+    case Row::erfinv:
+    case Row::remainder:
+    case Row::power:
+    case Row::logaddexp:
+    case Row::arctan2:
+      return true;
+    default: return false;
+  }
+}
+
+// Integer rows that stay scalar.
+constexpr bool is_division(Row row) {
+  switch (row) {
+    case Row::floor_divide:
+    case Row::remainder:
+    case Row::power:
+      return true;
+    default: return false;
+  }
+}
+
+}  // namespace treadle::backend::cpu
