@@ -7,23 +7,29 @@
 #include "treadle/backend/cpu/random.h"
 #include "treadle/backend/cpu/ref/conv.h"
 #include "treadle/backend/cpu/ref/create.h"
+#include "treadle/backend/cpu/ref/elementwise.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
 #include "treadle/backend/cpu/ref/move.h"
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/backend/cpu/tape.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
+#include "treadle/plan/tape.h"
 
 namespace treadle::backend::cpu {
 
 void register_kernels(runtime::KernelTable& table) {
+  table.add<plan::Fused>({tape_kernel()});
+  table.add<Elementwise>({ref_elementwise()});
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
   table.add<Conv>({onednn_conv(), ref_conv()});
