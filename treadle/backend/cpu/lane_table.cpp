@@ -42,10 +42,15 @@ const LaneTable& scalar_table() {
 
 const LaneTable& lane_table() { return fast(); }
 
-void restrict_targets(int64_t targets) {
-  hwy::SetSupportedTargetsForTest(targets);
+bool use_target(SimdTarget target) {
+  constexpr int64_t targets[] = {0, HWY_AVX2, HWY_SSE4};
+  const int64_t wanted = targets[static_cast<int>(target)];
+  hwy::SetSupportedTargetsForTest(0);
+  const bool known = wanted == 0 || (hwy::SupportedTargets() & wanted) != 0;
+  if (known) hwy::SetSupportedTargetsForTest(wanted);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   fast() = make_fast();
+  return known;
 }
 
 }  // namespace treadle::backend::cpu

@@ -64,9 +64,11 @@ struct LaneTable {
 const LaneTable& scalar_table();
 const LaneTable& lane_table();
 
-// For tests: lane_table() as a machine would have it that knows only these Highway
-// targets (0: all). Programs made before keep theirs.
-void restrict_targets(int64_t targets);
+// For tests: makes lane_table() what it is on a machine that knows no more than
+// this; false when the machine does not even know that. Programs made before
+// must not run any more.
+enum class SimdTarget : uint8_t { best, avx2, sse4 };
+bool use_target(SimdTarget target);
 
 // Parts of scalar_table() and lane_table(), each from a file of its own.
 void fill_scalar_rows(LaneTable* t);

@@ -71,7 +71,7 @@ HWY_INLINE hn::Vec<DU16> to_bfloat16(Raw<float> x) {
   const auto odd = hn::And(high, hn::Set(du, 1u));
   const auto rounded =
       hn::ShiftRight<16>(hn::Add(hn::Add(u, hn::Set(du, 0x7fffu)), odd));
-  const auto nan = hn::RebindMask(du, hn::Ne(x, x));
+  const auto nan = hn::RebindMask(du, hn::Not(hn::Eq(x, x)));
   return hn::TruncateTo(
       DU16(), hn::IfThenElse(nan, hn::Or(high, hn::Set(du, 0x40u)), rounded));
 }
@@ -141,7 +141,7 @@ TREADLE_MOVE(WrapI8, DI32, DI32, hn::ShiftRight<24>(hn::ShiftLeft<24>(x)))
 TREADLE_MOVE(WrapI16, DI32, DI32, hn::ShiftRight<16>(hn::ShiftLeft<16>(x)))
 TREADLE_MOVE(TruthU32, DU32, DU32, hn::Min(x, hn::Set(DU32(), 1u)))
 TREADLE_MOVE(TruthF32, D32, DU32,
-             Run<Mask<float>>::unwrap({hn::Ne(x, hn::Zero(D32()))}))
+             Run<Mask<float>>::unwrap({hn::Not(hn::Eq(x, hn::Zero(D32())))}))
 TREADLE_MOVE(I32ToF32, DI32, D32, hn::ConvertTo(D32(), x))
 
 // Both halves convert exactly, so that the sum rounds once.

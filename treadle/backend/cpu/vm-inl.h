@@ -308,13 +308,10 @@ HWY_INLINE FloatQuadrant quadrant(Raw<float> x) {
   return {r, hn::BitCast(Tag<int32_t>(), k)};
 }
 
-// sin (shift 0) or cos (shift 1) of x, 1.1 ULP. Beyond the limit, where some lane
-// needs hundreds of digits of pi, all lanes take the scalar road.
+// sin (shift 0) or cos (shift 1) of x. Lanes beyond the limit, where k has too many
+// digits, take the scalar road.
 HWY_INLINE Raw<float> sin_or_cos(Raw<float> x, int shift, float (*scalar)(float)) {
   const auto inside = hn::Le(hn::Abs(x), num<float>(kQuadrantLimit));
-  if (HWY_UNLIKELY(!hn::AllTrue(Tag<float>(), inside))) {
-    return lane_by_lane<float>(scalar, x);
-  }
   const Tag<int32_t> di;
   const Tag<float> df;
   const auto [r, k0] = quadrant(x);
@@ -331,8 +328,9 @@ HWY_INLINE Raw<float> sin_or_cos(Raw<float> x, int shift, float (*scalar)(float)
   const auto odd = hn::MaskFromVec(
       hn::BitCast(df, hn::Neg(hn::And(k, hn::Set(di, 1)))));
   const auto sign = hn::BitCast(df, hn::ShiftLeft<30>(hn::And(k, hn::Set(di, 2))));
-  // sin(-0) is -0: the odd polynomial keeps it.
-  return hn::Xor(hn::IfThenElse(odd, c, s), sign);
+  const auto y = hn::Xor(hn::IfThenElse(odd, c, s), sign);
+  if (HWY_LIKELY(hn::AllTrue(df, inside))) return y;
+  return hn::IfThenElse(inside, y, lane_by_lane<float>(scalar, x));
 }
 
 // ---- the vocabulary ---------------------------------------------------------------
@@ -345,7 +343,9 @@ HWY_INLINE Vec<T> constant(Vec<T>, double v) { return {num<T>(v)}; }
 template <class T>
 HWY_INLINE Mask<T> eq(Vec<T> a, Vec<T> b) { return {hn::Eq(a.v, b.v)}; }
 template <class T>
-HWY_INLINE Mask<T> ne(Vec<T> a, Vec<T> b) { return {hn::Ne(a.v, b.v)}; }
+HWY_INLINE Mask<T> ne(Vec<T> a, Vec<T> b) {
+  return {hn::Not(hn::Eq(a.v, b.v))};  // Ne is false for NaN
+}
 template <class T>
 HWY_INLINE Mask<T> lt(Vec<T> a, Vec<T> b) { return {hn::Lt(a.v, b.v)}; }
 template <class T>
@@ -547,7 +547,10 @@ HWY_INLINE Vec<float> erf(Vec<float> x) {
 
 inline float scalar_sin(float x) { return static_cast<float>(std::sin(double(x))); }
 inline float scalar_cos(float x) { return static_cast<float>(std::cos(double(x))); }
-HWY_INLINE Vec<float> sin(Vec<float> x) { return {sin_or_cos(x.v, 0, scalar_sin)}; }
+HWY_INLINE Vec<float> sin(Vec<float> x) {
+  const auto y = sin_or_cos(x.v, 0, scalar_sin);
+  return {hn::IfThenElse(hn::Eq(x.v, hn::Zero(Tag<float>())), x.v, y)};  // -0
+}
 HWY_INLINE Vec<float> cos(Vec<float> x) { return {sin_or_cos(x.v, 1, scalar_cos)}; }
 
 // ---- float, computed in double: 0.51 ULP unless it says otherwise
@@ -594,10 +597,11 @@ struct WideTan {
 inline float scalar_tan(float x) { return static_cast<float>(std::tan(double(x))); }
 HWY_INLINE Vec<float> tan(Vec<float> x) {
   const auto inside = hn::Le(hn::Abs(x.v), num<float>(kQuadrantLimit));
+  auto y = wide<WideTan>(x).v;
   if (HWY_UNLIKELY(!hn::AllTrue(Tag<float>(), inside))) {
-    return {lane_by_lane<float>(scalar_tan, x.v)};
+    y = hn::IfThenElse(inside, y, lane_by_lane<float>(scalar_tan, x.v));
   }
-  return wide<WideTan>(x);
+  return {hn::IfThenElse(hn::Eq(x.v, hn::Zero(Tag<float>())), x.v, y)};  // -0
 }
 
 struct WideArcsin {
@@ -766,10 +770,9 @@ HWY_INLINE Vec<float> remainder(Vec<float> a, Vec<float> b) {
   const auto q = hn::Abs(hn::Div(a.v, b.v));
   const auto usual = hn::And(hn::Lt(q, num<float>(0x1p28)),
                              hn::Lt(hn::Abs(b.v), infinity<float>()));
-  if (HWY_UNLIKELY(!hn::AllTrue(Tag<float>(), usual))) {
-    return {lane_by_lane<float>(scalar_remainder, a.v, b.v)};
-  }
-  return wide<WideRemainder>(a, b);
+  const auto y = wide<WideRemainder>(a, b).v;
+  if (HWY_LIKELY(hn::AllTrue(Tag<float>(), usual))) return {y};
+  return {hn::IfThenElse(usual, y, lane_by_lane<float>(scalar_remainder, a.v, b.v))};
 }
 
 }  // namespace vm
