@@ -1,0 +1,98 @@
+#include "treadle/nn/functional/init.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/ops/create.h"
+#include "treadle/ops/random.h"
+
+namespace treadle::nn::init {
+
+namespace {
+
+struct Fans {
+  double in, out;
+  double of(Fan fan) const { return fan == Fan::in ? in : out; }
+};
+
+Fans fans_of(std::string_view op, const Shape& shape) {
+  if (shape.size() < 2) {
+    invalid(op,
+            fmt::format("the shape is {}; expected at least two axes.",
+                        to_string(shape)));
+  }
+  double field = 1;
+  for (size_t i = 1; i + 1 < shape.size(); ++i) field *= double(shape[i]);
+  return {double(shape.back()) * field, double(shape.front()) * field};
+}
+
+}  // namespace
+
+Fan fan_named(std::string_view word) {
+  if (word == "fan_in") return Fan::in;
+  if (word == "fan_out") return Fan::out;
+  invalid("init",
+          fmt::format("mode is '{}'; expected 'fan_in' or 'fan_out'.", word));
+}
+
+Initializer constant(double value, Dtype dtype) {
+  return Initializer(
+      [=](const Shape& shape) { return full(shape, value, dtype); });
+}
+
+Initializer normal(double mean, double std, Dtype dtype) {
+  return Initializer([=](const Shape& shape) {
+    return random::normal(shape, dtype, mean, std);
+  });
+}
+
+Initializer uniform(double low, double high, Dtype dtype) {
+  return Initializer([=](const Shape& shape) {
+    return random::uniform(low, high, shape, dtype);
+  });
+}
+
+Initializer identity(Dtype dtype) {
+  return Initializer([=](const Shape& shape) {
+    if (shape.size() != 2 || shape[0] != shape[1]) {
+      invalid("identity",
+              fmt::format("the shape is {}; expected a square matrix.",
+                          to_string(shape)));
+    }
+    return eye(int(shape[0]), -1, 0, dtype);
+  });
+}
+
+Initializer glorot_normal(Dtype dtype, double gain) {
+  return Initializer([=](const Shape& shape) {
+    Fans fans = fans_of("glorot_normal", shape);
+    double std = gain * std::sqrt(2 / (fans.in + fans.out));
+    return random::normal(shape, dtype, 0, std);
+  });
+}
+
+Initializer glorot_uniform(Dtype dtype, double gain) {
+  return Initializer([=](const Shape& shape) {
+    Fans fans = fans_of("glorot_uniform", shape);
+    double limit = gain * std::sqrt(6 / (fans.in + fans.out));
+    return random::uniform(-limit, limit, shape, dtype);
+  });
+}
+
+Initializer he_normal(Dtype dtype, Fan fan, double gain) {
+  return Initializer([=](const Shape& shape) {
+    double std = gain / std::sqrt(fans_of("he_normal", shape).of(fan));
+    return random::normal(shape, dtype, 0, std);
+  });
+}
+
+Initializer he_uniform(Dtype dtype, Fan fan, double gain) {
+  return Initializer([=](const Shape& shape) {
+    double limit = gain * std::sqrt(3 / fans_of("he_uniform", shape).of(fan));
+    return random::uniform(-limit, limit, shape, dtype);
+  });
+}
+
+}  // namespace treadle::nn::init
