@@ -1,6 +1,7 @@
 #include "treadle/plan/program.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace treadle::plan {
 
@@ -12,20 +13,31 @@ uint64_t hash_of(const Shape& s) {
   return h.result().lo;
 }
 
-// Numbers distinct things by first appearance. Linear in the few distinct ones
-// for the common repeats, hashed beyond.
+// Numbers distinct shapes by first appearance: by comparison while there are few,
+// by a hash table beyond.
 class ShapeNumbers {
  public:
+  void clear() {
+    shapes_.clear();
+    table_.clear();
+    last_ = 0;
+  }
   uint32_t number(const Shape& s) {
     if (last_ < shapes_.size() && *shapes_[last_] == s) return last_;
-    if (table_.empty()) grow(64);
+    if (shapes_.size() < kFew) {
+      for (uint32_t i = 0; i < shapes_.size(); ++i) {
+        if (*shapes_[i] == s) return last_ = i;
+      }
+      shapes_.push_back(&s);
+      return last_ = uint32_t(shapes_.size() - 1);
+    }
+    if (table_.size() < shapes_.size() * 2) grow(shapes_.size() * 4);
     size_t mask = table_.size() - 1;
     for (size_t i = hash_of(s) & mask;; i = (i + 1) & mask) {
       if (table_[i] == 0) {
         shapes_.push_back(&s);
         last_ = uint32_t(shapes_.size() - 1);
         table_[i] = last_ + 1;
-        if (shapes_.size() * 2 > table_.size()) grow(table_.size() * 2);
         return last_;
       }
       if (*shapes_[table_[i] - 1] == s) return last_ = table_[i] - 1;
@@ -34,7 +46,10 @@ class ShapeNumbers {
   const std::vector<const Shape*>& shapes() const { return shapes_; }
 
  private:
+  static constexpr size_t kFew = 8;
+
   void grow(size_t n) {
+    n = std::bit_ceil(n);
     table_.assign(n, 0);
     for (uint32_t k = 0; k < shapes_.size(); ++k) {
       size_t i = hash_of(*shapes_[k]) & (n - 1);
@@ -44,14 +59,15 @@ class ShapeNumbers {
   }
   std::vector<const Shape*> shapes_;
   std::vector<uint32_t> table_;
-  uint32_t last_ = ~0u;
+  uint32_t last_ = 0;
 };
 
 }  // namespace
 
 Hash128 structure_key(const Program& p) {
   Hasher h;
-  ShapeNumbers shapes;
+  thread_local ShapeNumbers shapes;  // keeps its capacity
+  shapes.clear();
   std::vector<std::pair<Hash128, uint32_t>> size_fields;
   auto add_value = [&](uint32_t v) {
     const Output& o = *p.values[v];

@@ -20,17 +20,21 @@ uint64_t next_mark() {
 
 class Collector {
  public:
-  Segment run(std::span<Node* const> nodes) {
+  explicit Collector(Segment& out) : out_(out) {
+    out_.clear();
+    input_refs_.clear();
+  }
+
+  void run(std::span<Node* const> nodes) {
     out_.stream = nodes.front()->stream;
     mark_ = next_mark();
     for (Node* n : nodes) add(n);
     number_values();
     find_wanted();
-    return std::move(out_);
   }
 
-  Segment run_body(const Graph& graph, std::span<Node* const> nodes,
-                   std::vector<uint32_t>* outputs) {
+  void run_body(const Graph& graph, std::span<Node* const> nodes,
+                std::vector<uint32_t>* outputs) {
     body_ = true;
     mark_ = next_mark();
     for (Node* n : nodes) add(n);
@@ -40,7 +44,6 @@ class Collector {
       outputs->push_back(number({y.output()->step, y.output()->slot}));
       out_.program.wanted[outputs->back()] = 1;
     }
-    return std::move(out_);
   }
 
  private:
@@ -192,35 +195,56 @@ class Collector {
     }
   }
 
-  Segment out_;
+  Segment& out_;
   bool body_ = false;  // of a traced function: placeholders are leaves
   uint64_t mark_ = 0;
   std::vector<std::pair<uint64_t, uint32_t>> scalars_;
-  std::vector<Ref> input_refs_;
+  static std::vector<Ref> input_refs_;  // keeps its capacity; the eval mutex is held
 };
+
+std::vector<Collector::Ref> Collector::input_refs_;
 
 }  // namespace
 
-std::vector<Node*> unevaluated(std::span<const array> targets) {
+void Segment::clear() {
+  program.leaves.clear();
+  program.nodes.clear();
+  program.inputs.clear();
+  program.values.clear();
+  program.wanted.clear();
+  keep_alive.clear();
+  results.clear();
+  nodes.clear();
+  leaf_edges.clear();
+}
+
+void find_unevaluated(std::span<const array> targets, std::vector<Node*>& found) {
+  found.clear();
   uint64_t mark = next_mark();
-  std::vector<Node*> found, stack;
   auto visit = [&](const array& a) {
     Node* n = a.node();
     if (n->plan_mark == mark || n->evaluated()) return;
     n->plan_mark = mark;
     if (n->placeholder) placeholder_error("eval", *n);
-    stack.push_back(n);
+    found.push_back(n);
   };
   for (const array& a : targets) {
     if (!a.null()) visit(a);
   }
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    found.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
+  // Breadth first: `found` is its own queue.
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const array& x : found[i]->inputs()) visit(x);
   }
-  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+  auto by_seq = [](Node* a, Node* b) { return a->seq < b->seq; };
+  std::reverse(found.begin(), found.end());  // chains are then in order already
+  if (!std::is_sorted(found.begin(), found.end(), by_seq)) {
+    std::sort(found.begin(), found.end(), by_seq);
+  }
+}
+
+std::vector<Node*> unevaluated(std::span<const array> targets) {
+  std::vector<Node*> found;
+  find_unevaluated(targets, found);
   return found;
 }
 
@@ -246,9 +270,11 @@ std::vector<Node*> body_nodes(const Graph& graph) {
 
 Segment collect_body(const Graph& graph, std::span<Node* const> nodes,
                      std::vector<uint32_t>* outputs) {
-  return Collector().run_body(graph, nodes, outputs);
+  Segment s;
+  Collector(s).run_body(graph, nodes, outputs);
+  return s;
 }
 
-Segment collect(std::span<Node* const> nodes) { return Collector().run(nodes); }
+void collect(std::span<Node* const> nodes, Segment& out) { Collector(out).run(nodes); }
 
 }  // namespace treadle::runtime

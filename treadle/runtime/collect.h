@@ -13,6 +13,9 @@ namespace treadle::runtime {
 
 // Nodes of one stream that run as one plan.
 struct Segment {
+  void clear();
+
+
   Stream stream;
   plan::Program program;
   std::vector<array> keep_alive;  // expansions made while collecting
@@ -28,10 +31,13 @@ struct Segment {
 // The unevaluated nodes that the targets depend on, in program order, without
 // looking inside composites. Throws for a placeholder.
 std::vector<Node*> unevaluated(std::span<const array> targets);
+// The same into `found`, which keeps its capacity.
+void find_unevaluated(std::span<const array> targets, std::vector<Node*>& found);
 
 // Numbers the nodes of one segment. Inputs from elsewhere must be evaluated.
 // Composites without a kernel on the device are replaced by their expansion.
-Segment collect(std::span<Node* const> nodes);
+// Into `out`, which keeps its capacity: small evals allocate nothing.
+void collect(std::span<Node* const> nodes, Segment& out);
 
 // The nodes of a traced function's body, in program order, and their program:
 // placeholders are leaves, exactly the graph's outputs are wanted.

@@ -66,16 +66,17 @@ Output* resident(Output* o, Device device) {
   return o->resident_copy->output();
 }
 
+// An instance and what it is to be bound to.
 struct Work {
   std::shared_ptr<Instance> instance;
-  std::vector<Output*> leaves;
-  std::vector<uint8_t> free_leaf;
-  std::vector<std::pair<Output*, uint32_t>> results;
-  std::vector<Node*> nodes;
+  std::span<Output* const> leaves;
+  const std::vector<uint8_t>& free_leaf;
+  std::span<const std::pair<Output*, uint32_t>> results;
+  std::span<Node* const> nodes;
   Stream stream;
 };
 
-bool pending(const std::vector<Output*>& leaves) {
+bool pending(std::span<Output* const> leaves) {
   for (Output* o : leaves) {
     if (o->node->event && !(o->node->event->done() && !o->node->event->error())) return true;
   }
@@ -83,7 +84,7 @@ bool pending(const std::vector<Output*>& leaves) {
 }
 
 // Gives the nodes their buffers and drops what they held.
-void settle(Work& w, Run& run, const std::shared_ptr<Event>& event) {
+void settle(const Work& w, Run& run, const std::shared_ptr<Event>& event) {
   for (auto [o, v] : w.results) {
     o->buffer = run.buffer_of(v);
     o->layout = run.instance->layouts[v];
@@ -91,12 +92,13 @@ void settle(Work& w, Run& run, const std::shared_ptr<Event>& event) {
   mark_evaluated(w.nodes, event);
 }
 
-void launch(Work w) {
+void launch(const Work& w) {
   bool inline_run = !executor_available() ||
                     (w.instance->touched_bytes < kInlineBytes && executor_idle() &&
                      !pending(w.leaves));
-  Run run = runtime::bind(w.instance, w.leaves, w.free_leaf, w.stream, inline_run);
   if (inline_run) {
+    static Run run;  // the eval mutex is held
+    runtime::bind(w.instance, w.leaves, w.free_leaf, w.stream, true, run);
     std::shared_ptr<Event> failed;
     try {
       check_inputs(run.after);
@@ -105,21 +107,28 @@ void launch(Work w) {
       failed = std::make_shared<Failed>(std::current_exception());
     }
     settle(w, run, failed);
+    run.clear();
     return;
   }
-  for (uint32_t v = 0; v < w.results.size(); ++v) run.buffer_of(w.results[v].second);
+  auto run = std::make_shared<Run>();
+  runtime::bind(w.instance, w.leaves, w.free_leaf, w.stream, false, *run);
+  for (auto [o, v] : w.results) run->buffer_of(v);
   int threads = backend(w.stream.device.type).threads();
-  auto shared = std::make_shared<Run>(run);
-  auto event = enqueue([shared, threads]() mutable {
-    check_inputs(shared->after);
-    execute(*shared, threads);
-    shared.reset();
+  Run bound = *run;  // the job may end, and drop its own, before it is read here
+  auto event = enqueue([run = std::move(run), threads]() mutable {
+    check_inputs(run->after);
+    execute(*run, threads);
+    run.reset();
   });
-  settle(w, run, event);
+  settle(w, bound, event);
 }
 
 void run_plain(std::span<Node* const> nodes) {
-  Segment s = collect(nodes);
+  static Segment s;  // keeps its capacity; the eval mutex is held
+  collect(nodes, s);
+  struct Clear {
+    ~Clear() { s.keep_alive.clear(); }
+  } clear;
   if (!planning_enabled()) {
     for (Output* o : s.program.leaves) {
       if (o->node->event) check_inputs({o->node->event});
@@ -128,20 +137,17 @@ void run_plain(std::span<Node* const> nodes) {
     mark_evaluated(s.nodes, nullptr);
     return;
   }
-  Work w;
-  w.stream = s.stream;
+  static std::vector<uint8_t> free_leaf;
+  free_leaf.clear();
   for (size_t i = 0; i < s.program.leaves.size(); ++i) {
     Output*& o = s.program.leaves[i];
     bool only_here = o->refs.load(std::memory_order_acquire) == s.leaf_edges[i];
     Output* here = resident(o, s.stream.device);
-    w.free_leaf.push_back(only_here && here == o);
+    free_leaf.push_back(only_here && here == o);
     o = s.program.values[i] = here;
   }
-  w.leaves = s.program.leaves;
-  w.instance = instance_for(s.program, s.stream.device.type);
-  w.results = std::move(s.results);
-  w.nodes = std::move(s.nodes);
-  launch(std::move(w));
+  launch({instance_for(s.program, s.stream.device.type), s.program.leaves, free_leaf,
+          s.results, s.nodes, s.stream});
 }
 
 void run_region(Node* n) {
@@ -167,14 +173,7 @@ void run_region(Node* n) {
     return;
   }
   RegionCall call = region_call(graph, *n);
-  Work w;
-  w.stream = n->stream;
-  w.instance = call.instance;
-  w.leaves = std::move(call.leaves);
-  w.free_leaf = std::move(call.free_leaf);
-  w.results = std::move(call.results);
-  w.nodes = {n};
-  launch(std::move(w));
+  launch({call.instance, call.leaves, call.free_leaf, call.results, {&n, 1}, n->stream});
 }
 
 }  // namespace
@@ -189,15 +188,15 @@ void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& 
                     std::memory_order_release);
   }
   // Only now may nodes go away: dropping one's inputs can free another.
-  Arrays last;
+  static Arrays bound;  // the eval mutex is held
   for (Node* n : nodes) {
     for (Output& o : n->outputs()) {
       if (!o.buffer) continue;
-      last.emplace_back(&o);
+      bound.emplace_back(&o);
       break;
     }
   }
-  for (const array& a : last) {
+  for (const array& a : bound) {
     Node* n = a.node();
     if (Trace::keeps(*n)) {
       Trace::keep(a);
@@ -205,6 +204,7 @@ void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& 
       n->detach();
     }
   }
+  bound.clear();
 }
 
 void run_nodes(const std::vector<Node*>& nodes) {
@@ -234,8 +234,9 @@ void start(std::span<const array> targets) {
   struct Done {
     ~Done() { evaluating = false; }
   } done;
-  // The targets may be all that keeps the nodes alive.
-  run_nodes(unevaluated(targets));
+  static std::vector<Node*> nodes;  // keeps its capacity
+  find_unevaluated(targets, nodes);
+  run_nodes(nodes);
 }
 
 void wait(std::span<const array> targets) {

@@ -2,6 +2,7 @@
 // addresses: layouts, arena offsets, chosen kernels, argument templates.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -45,6 +46,8 @@ struct Instance {
   std::vector<Donation> donations;
   size_t arena_bytes = 0;
   size_t touched_bytes = 0;  // read and written: decides whether threads pay
+  // Held by the run that fills addresses into `calls`; others copy them.
+  std::atomic_flag in_use = ATOMIC_FLAG_INIT;
 };
 
 std::shared_ptr<Instance> instantiate(std::shared_ptr<const plan::Plan> plan,

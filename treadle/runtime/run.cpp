@@ -38,12 +38,20 @@ BufferPtr Run::buffer_of(uint32_t v) {
   return buffer[root];
 }
 
-Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
-         const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena) {
-  Run run;
+void Run::clear() {
+  instance.reset();
+  buffer.clear();
+  arena = BufferPtr();
+  after.clear();
+}
+
+void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
+          const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena,
+          Run& run) {
   run.device = stream.device;
   const Instance& in = *instance;
   run.base.assign(in.roots.size(), nullptr);
+  run.buffer.clear();
   run.buffer.resize(in.roots.size());
   for (uint32_t i = 0; i < leaves.size(); ++i) {
     Output* o = leaves[i];
@@ -51,22 +59,20 @@ Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
     run.base[i] = o->buffer ? o->buffer->data : o->node->inline_value;
     if (o->node->event && !o->node->event->done()) run.after.push_back(o->node->event);
   }
-  std::vector<uint8_t> served(in.roots.size(), 0);
   for (const Instance::Donation& d : in.donations) {
     Output* o = leaves[d.leaf];
     // Two counts: the leaf's own and the one just taken above.
-    if (served[d.value] || !free_leaf[d.leaf] || !o->buffer || !o->buffer->writable ||
+    if (run.buffer[d.value] || !free_leaf[d.leaf] || !o->buffer || !o->buffer->writable ||
         o->buffer->bytes < d.bytes || o->layout.offset != 0 ||
         o->buffer->refs.load(std::memory_order_acquire) != 2) {
       continue;
     }
-    served[d.value] = 1;
     run.buffer[d.value] = o->buffer;
     run.base[d.value] = o->buffer->data;
     ++o->buffer->generation;
   }
   for (auto [v, bytes] : in.owned) {
-    if (served[v]) continue;
+    if (run.buffer[v]) continue;
     run.buffer[v] = allocate(bytes, stream.device);
     run.base[v] = run.buffer[v]->data;
   }
@@ -79,17 +85,29 @@ Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
     }
   }
   run.instance = std::move(instance);
-  return run;
 }
 
 void execute(const Run& run, int threads) {
   auto address = [&](Instance::Address a) {
     return static_cast<void*>(static_cast<char*>(run.base[a.value]) + a.offset);
   };
-  std::vector<Operand> in, out;
-  for (const Instance::Call& call : run.instance->calls) {
-    in.assign(call.in.begin(), call.in.end());
-    out.assign(call.out.begin(), call.out.end());
+  Instance& instance = *run.instance;
+  struct Claim {
+    Instance& of;
+    bool mine = !of.in_use.test_and_set(std::memory_order_acquire);
+    ~Claim() {
+      if (mine) of.in_use.clear(std::memory_order_release);
+    }
+  } claim{instance};
+  std::vector<Operand> in_copy, out_copy;
+  for (Instance::Call& call : instance.calls) {
+    std::span<Operand> in = call.in, out = call.out;
+    if (!claim.mine) {
+      in_copy = call.in;
+      out_copy = call.out;
+      in = in_copy;
+      out = out_copy;
+    }
     for (size_t i = 0; i < in.size(); ++i) in[i].data = address(call.in_at[i]);
     for (size_t j = 0; j < out.size(); ++j) out[j].data = address(call.out_at[j]);
     Task task{*call.op, in, out, call.space, nullptr, threads};

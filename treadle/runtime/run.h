@@ -19,6 +19,7 @@ struct Run {
   BufferPtr arena;
   std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending
 
+  void clear();
   // The buffer that value v lies in, made from an inline number if need be.
   BufferPtr buffer_of(uint32_t v);
 };
@@ -27,8 +28,10 @@ struct Run {
 // free_leaf[i]: leaf i has no holder but this program, so its buffer may be taken
 // over when the buffer has no other either. own_arena: do not share the stream's
 // (for a run outside the queue).
-Run bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
-         const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena);
+// `run` is filled; one that is used again keeps its capacity.
+void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
+          const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena,
+          Run& run);
 
 // Runs the kernels with at most `threads` threads. Throws what one throws.
 void execute(const Run& run, int threads);
