@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "treadle/backend/common/walk.h"
 #include "treadle/base/error.h"
 
 namespace treadle::backend::cpu {
@@ -33,6 +34,31 @@ IndexWalk index_walk(const Operand& data,
   w.index.append(indices.strides.begin(), indices.strides.end());
   w.index.resize(w.data.size(), 0);
   return w;
+}
+
+void collapse(IndexWalk& w) {
+  Strides strides[] = {w.data, w.index, w.other};
+  backend::collapse(w.shape, strides);
+  w.data = strides[0];
+  w.index = strides[1];
+  w.other = strides[2];
+}
+
+void load_indices(std::string_view op,
+                  const Operand& indices,
+                  int64_t offset,
+                  int64_t step,
+                  int64_t n,
+                  int64_t length,
+                  int64_t* to) {
+  visit_dtype(indices.dtype, [&]<class T>() {
+    if constexpr (std::is_integral_v<T>) {
+      const T* from = static_cast<const T*>(indices.data) + offset;
+      for (int64_t i = 0; i < n; ++i) {
+        to[i] = checked_index(op, static_cast<int64_t>(from[i * step]), length);
+      }
+    }
+  });
 }
 
 ReadIndex index_reader(Dtype dtype) {

@@ -18,6 +18,9 @@ struct IndexWalk {
   int64_t length = 0;  // of that axis
 };
 
+// Merges axes that all three step through as one.
+void collapse(IndexWalk& walk);
+
 // axis: the indexed one. Along: indices have data's axes; else their axes stand
 // in the place of that axis.
 IndexWalk index_walk(const runtime::Operand& data,
@@ -29,6 +32,15 @@ IndexWalk index_walk(const runtime::Operand& data,
 // Reads element i (in elements from the start) of an index array.
 using ReadIndex = int64_t (*)(const void* indices, int64_t i);
 ReadIndex index_reader(Dtype dtype);
+
+// Reads n indices, `step` apart, into `to`; all are in [0, length) then.
+void load_indices(std::string_view op,
+                  const runtime::Operand& indices,
+                  int64_t offset,
+                  int64_t step,
+                  int64_t n,
+                  int64_t length,
+                  int64_t* to);
 
 // The error of an index outside [-length, length).
 [[noreturn]] void bad_index(std::string_view op, int64_t index, int64_t length);

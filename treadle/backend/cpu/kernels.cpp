@@ -13,6 +13,8 @@
 #include "treadle/backend/cpu/ref/move.h"
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/backend/cpu/scatter.h"
+#include "treadle/backend/cpu/take.h"
 #include "treadle/backend/cpu/tape.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/conv.h"
@@ -45,10 +47,10 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Concatenate>({concatenate(), ref_concatenate()});
   table.add<Arange>({ref_arange()});
   table.add<RandomBits>({random_bits(), ref_random_bits()});
-  table.add<Take>({ref_take()});
-  table.add<TakeAlongAxis>({ref_take_along_axis()});
-  table.add<Scatter>({ref_scatter()});
-  table.add<ScatterAlongAxis>({ref_scatter_along_axis()});
+  table.add<Take>({take(), ref_take()});
+  table.add<TakeAlongAxis>({take_along_axis(), ref_take_along_axis()});
+  table.add<Scatter>({scatter(), ref_scatter()});
+  table.add<ScatterAlongAxis>({scatter_along_axis(), ref_scatter_along_axis()});
 }
 
 }  // namespace treadle::backend::cpu
