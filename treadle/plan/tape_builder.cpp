@@ -1,9 +1,8 @@
 // From a group of nodes to the tape that computes it.
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <unordered_map>
 
+#include "treadle/base/environment.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -16,10 +15,7 @@ namespace {
 // TREADLE_STRICT_HALF=1: every node is rounded to its dtype, so that results do
 // not depend on what is fused.
 bool strict_half() {
-  static const bool strict = [] {
-    const char* v = std::getenv("TREADLE_STRICT_HALF");
-    return v && std::strcmp(v, "0") != 0;
-  }();
+  static const bool strict = environment_flag("TREADLE_STRICT_HALF");
   return strict;
 }
 

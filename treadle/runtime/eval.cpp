@@ -227,6 +227,28 @@ void run_nodes(const std::vector<Node*>& nodes) {
   }
 }
 
+void for_each_plan(std::span<const array> targets,
+                   const std::function<void(const plan::Plan&, const plan::Program&)>& f) {
+  std::lock_guard lock(eval_mutex());
+  std::vector<Node*> nodes = unevaluated(targets);
+  for (size_t i = 0; i < nodes.size();) {
+    size_t end = i + 1;
+    bool region = nodes[i]->op->kind() == OpKind::region;
+    while (!region && end < nodes.size() && nodes[end]->stream == nodes[i]->stream &&
+           nodes[end]->op->kind() != OpKind::region) {
+      ++end;
+    }
+    Segment s;
+    if (region) {
+      s = region_segment(*nodes[i]->op->graph(), *nodes[i]);
+    } else {
+      collect({nodes.data() + i, end - i}, s);
+    }
+    f(*plan::build(s.program), s.program);
+    i = end;
+  }
+}
+
 void start(std::span<const array> targets) {
   if (evaluating) return;
   std::lock_guard lock(eval_mutex());

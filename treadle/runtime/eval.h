@@ -1,12 +1,14 @@
 // Starting the computation of arrays, and waiting for it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/node.h"
+#include "treadle/plan/plan.h"
 
 namespace treadle {
 
@@ -19,6 +21,11 @@ namespace runtime {
 void start(std::span<const array> targets);
 // Waits for the targets and throws what their computation threw.
 void wait(std::span<const array> targets);
+
+// Plans what the targets need, segment by segment, and runs nothing. Inputs that
+// are pending count as if they were row-contiguous.
+void for_each_plan(std::span<const array> targets,
+                   const std::function<void(const plan::Plan&, const plan::Program&)>& f);
 
 // Runs collected nodes, segment by segment. The eval mutex is held.
 void run_nodes(const std::vector<Node*>& nodes);

@@ -325,7 +325,9 @@ class Builder {
                        made_->calls[c + 1].step != call.step;
       if (!step_ends) continue;
       for (uint32_t v : dies[call.step]) {
-        if (!taken[v] && made_->arena_at[v] >= 0) arena.give(made_->arena_at[v], size[v]);
+        if (taken[v] || made_->arena_at[v] < 0) continue;
+        arena.give(made_->arena_at[v], size[v]);
+        call.dead.emplace_back(made_->arena_at[v], size[v]);
       }
       for (uint32_t v : temps_of_step) arena.give(made_->arena_at[v], size[v]);
       temps_of_step.clear();

@@ -29,6 +29,8 @@ struct Instance {
     size_t workspace_at = 0;  // arena offset
     bool has_workspace = false;
     uint32_t step = 0;  // of the plan
+    // Arena slots that nobody reads after this call: debug builds fill them.
+    std::vector<std::pair<int64_t, size_t>> dead;
   };
   // A wanted output that may take over a leaf's memory.
   struct Donation {

@@ -1,9 +1,9 @@
 #include "treadle/runtime/interpreter.h"
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
 
+#include "treadle/base/environment.h"
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
 #include "treadle/runtime/kernel.h"
@@ -14,10 +14,7 @@ namespace treadle::runtime {
 namespace {
 
 std::atomic<bool>& planning() {
-  static std::atomic<bool> on = [] {
-    const char* v = std::getenv("TREADLE_PLAN");
-    return !v || std::strcmp(v, "off") != 0;
-  }();
+  static std::atomic<bool> on = environment("TREADLE_PLAN") != "off";
   return on;
 }
 

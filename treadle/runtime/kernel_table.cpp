@@ -1,7 +1,6 @@
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 
+#include "treadle/base/environment.h"
 #include "treadle/runtime/kernel.h"
 
 namespace treadle::runtime {
@@ -11,10 +10,8 @@ namespace {
 // TREADLE_VERBOSE=dispatch: says for each op which kernel was taken and why the
 // faster ones were not.
 bool verbose() {
-  static const bool on = [] {
-    const char* v = std::getenv("TREADLE_VERBOSE");
-    return v && std::strstr(v, "dispatch");
-  }();
+  static const bool on =
+      environment("TREADLE_VERBOSE").value_or("").find("dispatch") != std::string::npos;
   return on;
 }
 

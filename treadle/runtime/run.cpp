@@ -115,6 +115,13 @@ void execute(const Run& run, int threads) {
       task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
     }
     call.kernel->run(task);
+#ifndef NDEBUG
+    if (run.device.type == Device::Type::cpu) {
+      for (auto [at, bytes] : call.dead) {
+        std::memset(static_cast<char*>(run.arena->data) + at, 0xff, bytes);  // NaN
+      }
+    }
+#endif
   }
 }
 

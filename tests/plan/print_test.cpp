@@ -1,0 +1,73 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "treadle/runtime/explain.h"
+#include "treadle/treadle.h"
+
+namespace treadle {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+array values(const Shape& shape) {
+  std::vector<float> v(size_t(size_of(shape)), 0.5f);
+  return array::from(v.data(), shape);
+}
+
+int steps_of(const std::string& text) {
+  int n = 0;
+  for (size_t at = 0; (at = text.find("      out ", at)) != std::string::npos; ++at) ++n;
+  return n;
+}
+
+TEST(PlanText, ASoftmaxIsOneFusedStep) {
+  array x = values({8, 32});
+  array e = exp(x - max(x, -1, true));
+  array y = e / sum(e, -1, true);
+  e = array();
+  std::string text = plan_text({&y, 1});
+  EXPECT_THAT(text, HasSubstr("fused[max subtract exp sum divide]"));
+  EXPECT_EQ(steps_of(text), 1) << text;
+}
+
+TEST(PlanText, EqualExpressionsAreComputedOnce) {
+  array x = values({16});
+  array y = exp(x) + exp(x);
+  EXPECT_THAT(plan_text({&y, 1}), HasSubstr("fused[exp add]"));
+}
+
+TEST(PlanText, SaysWhyNeighboursAreTwoSteps) {
+  array x = values({8, 32});
+  array bias = sum(x * 2.0f, 0, true);
+  array y = x + bias;
+  bias = array();
+  std::string text = plan_text({&y, 1});
+  EXPECT_THAT(text, HasSubstr("complete only when all rows are done")) << text;
+  array z = exp(matmul(x, transpose(x)));
+  EXPECT_THAT(plan_text({&z, 1}), HasSubstr("matmul is a kernel of its own"));
+}
+
+TEST(PlanText, LayerNormAndItsInputGradientAreFewSteps) {
+  array x = values({8, 32}), w = values({32}), b = values({32});
+  auto f = [&](const Arrays& a) {
+    array c = a[0] - mean(a[0], -1, true);
+    return Arrays{c * rsqrt(mean(square(c), -1, true) + 1e-5f) * a[1] + a[2]};
+  };
+  array y = f({x, w, b})[0];
+  EXPECT_EQ(steps_of(plan_text({&y, 1})), 1) << plan_text({&y, 1});
+  Arrays g = vjp(f, {x, w, b}, {ones({8, 32})}).second;
+  std::string text = plan_text(g);
+  EXPECT_LE(steps_of(text), 3) << text;
+}
+
+TEST(PlanText, DotIsAGraph) {
+  array x = values({4});
+  array y = exp(x) * 2.0f;
+  std::string dot = plan_dot({&y, 1});
+  EXPECT_THAT(dot, HasSubstr("digraph plan {"));
+  EXPECT_THAT(dot, HasSubstr("fused[exp multiply]"));
+}
+
+}  // namespace
+}  // namespace treadle
