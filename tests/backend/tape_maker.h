@@ -16,7 +16,6 @@ class TapeMaker {
   explicit TapeMaker(int inner_axes = 0) { tape_.inner_axes = inner_axes; }
 
   uint16_t load(Dtype dtype, bool uniform = false);
-  // Loads the operand again that an earlier load made.
   uint16_t row(Row row, uint16_t a, uint16_t b = 0, uint16_t c = 0);
   uint16_t convert(uint16_t a, Dtype dtype);
   uint16_t reduce_row(ReduceKind kind, uint16_t a);
@@ -43,9 +42,10 @@ Dtype dtype_of_lane(plan::Lane lane);
 
 // Runs the CPU kernel of a tape over a space; fails the test when it writes
 // outside of its outputs and workspace. Output k lies in the memory of operand
-// in_place[k] unless that is -1.
+// in_place[k] unless that is -1, and is unwanted when bit k of the mask is set.
 std::vector<Tensor> run_tape(const Op& op, const Shape& space,
                              const std::vector<Tensor>& in, int threads = 1,
-                             const std::vector<int>& in_place = {});
+                             const std::vector<int>& in_place = {},
+                             unsigned unwanted = 0);
 
 }  // namespace treadle::testing

@@ -1,6 +1,6 @@
 // Vector code of reductions. A run goes through four vectors of partial results
-// and then a tree, so a float sum of 1024 lanes has the error of about 20 additions;
-// runs are added up in double (lane_table.h).
+// and then a tree. Float sums are kept in double from the third addition on, so
+// that sums of any length are as good as one rounding.
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -95,6 +95,37 @@ HWY_INLINE T reduced(size_t n, const T* x) {
   return Op::across(Op::merged(Op::merged(a0, a1), Op::merged(a2, a3)));
 }
 
+// Four floats are added as floats, the sums of four as doubles.
+HWY_INLINE double float_sum(size_t n, const float* x) {
+  const Tag<float> d;
+  const Tag<double> dd;
+  const hn::Rebind<float, Tag<double>> dh;
+  const size_t lanes = hn::Lanes(d);
+  auto lo = hn::Zero(dd), hi = hn::Zero(dd);
+  const auto take = [&](Raw<float> v) HWY_ATTR {
+    lo = hn::Add(lo, hn::PromoteTo(dd, hn::LowerHalf(dh, v)));
+    hi = hn::Add(hi, hn::PromoteTo(dd, hn::UpperHalf(dh, v)));
+  };
+  for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
+    const auto a = hn::Add(hn::LoadU(d, x), hn::LoadU(d, x + lanes));
+    const auto b = hn::Add(hn::LoadU(d, x + 2 * lanes), hn::LoadU(d, x + 3 * lanes));
+    take(hn::Add(a, b));
+  }
+  for (; n >= lanes; n -= lanes, x += lanes) take(hn::LoadU(d, x));
+  if (n > 0) take(load_some(d, x, n));
+  return hn::GetLane(hn::SumOfLanes(dd, hn::Add(lo, hi)));
+}
+
+void float_sum_rows(size_t rows, size_t n, void* out, const void* in) {
+  const float* x = static_cast<const float*>(in);
+  float* y = static_cast<float*>(out);
+  for (size_t r = 0; r < rows; ++r, x += n) y[r] = static_cast<float>(float_sum(n, x));
+}
+
+void float_sum_fold(size_t n, void* acc, const void* in) {
+  *static_cast<double*>(acc) += float_sum(n, static_cast<const float*>(in));
+}
+
 template <class Op, class T>
 void rows(size_t rows, size_t n, void* out, const void* in) {
   const T* x = static_cast<const T*>(in);
@@ -149,8 +180,13 @@ void fill_lane(LaneTable* t, plan::Lane lane) {
   };
   using A = std::conditional_t<hwy::IsFloat<T>(), double, T>;
   ReduceFns& sum = at(ReduceKind::sum);
-  sum.rows = rows<Sum<T>, T>;
-  sum.fold = fold<Sum<T>, Sum<A>, T, A>;
+  if constexpr (std::is_same_v<T, float>) {
+    sum.rows = float_sum_rows;
+    sum.fold = float_sum_fold;
+  } else {
+    sum.rows = rows<Sum<T>, T>;
+    sum.fold = fold<Sum<T>, Sum<T>, T, T>;
+  }
   ReduceFns& prod = at(ReduceKind::prod);
   prod.rows = rows<Prod<T>, T>;
   prod.fold = fold<Prod<T>, Prod<A>, T, A>;
