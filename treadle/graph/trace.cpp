@@ -62,6 +62,16 @@ array Trace::placeholder(const Spec& spec) const {
   return a;
 }
 
+ReopenedTrace::ReopenedTrace(const Arrays& placeholders) {
+  if (placeholders.empty()) return;
+  info_ = placeholders[0].node()->trace;
+  info_->open = true;
+}
+
+ReopenedTrace::~ReopenedTrace() {
+  if (info_) info_->open = false;
+}
+
 void placeholder_error(std::string_view op, const Node& node) {
   if (node.trace->open) {
     invalid(op,

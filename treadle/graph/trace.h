@@ -15,7 +15,7 @@ namespace treadle {
 // Shared with the placeholders of a trace, which may outlive it.
 struct TraceInfo {
   std::string name;  // "vmap", "compile(step)"
-  std::atomic<bool> open{true};
+  mutable std::atomic<bool> open{true};
 };
 
 // Open from construction to destruction, on the constructing thread; traces
@@ -46,6 +46,19 @@ class Trace {
   uint64_t first_seq_;
   Trace* outer_;
   Arrays evaluated_;
+};
+
+// While it lives, the placeholders of an ended trace may be recorded on again: for
+// the runtime, when it expands the body of a traced function.
+class ReopenedTrace {
+ public:
+  explicit ReopenedTrace(const Arrays& placeholders);
+  ~ReopenedTrace();
+  ReopenedTrace(const ReopenedTrace&) = delete;
+  ReopenedTrace& operator=(const ReopenedTrace&) = delete;
+
+ private:
+  std::shared_ptr<const TraceInfo> info_;
 };
 
 // Throws: the value of a placeholder was asked for, or it was used after its

@@ -42,6 +42,7 @@ std::shared_ptr<Body> make_body(const Graph& graph) {
     if (!y.node()->placeholder && y.node()->seq < graph.first_seq) before.push_back(y);
   }
   run_nodes(unevaluated(before));
+  ReopenedTrace reopened(graph.inputs);  // composites are expanded on placeholders
   Segment s = collect_body(graph, inside, &body->outputs);
   body->program = std::move(s.program);
   body->keep_alive = std::move(s.keep_alive);
