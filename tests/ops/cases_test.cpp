@@ -2,6 +2,7 @@
 
 #include "tests/cases/core.h"
 #include "tests/cases/elementwise.h"
+#include "tests/cases/indexing.h"
 
 namespace treadle::testing {
 
@@ -11,9 +12,13 @@ TEST_P(ElementwiseRow, PassesAllChecks) { check_all(GetParam()); }
 class CoreOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(CoreOp, PassesAllChecks) { check_all(GetParam()); }
 
+class IndexingOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(IndexingOp, PassesAllChecks) { check_all(GetParam()); }
+
 std::string name(const ::testing::TestParamInfo<OpCase>& info) { return info.param.name; }
 
 INSTANTIATE_TEST_SUITE_P(Table, ElementwiseRow, ::testing::ValuesIn(elementwise_cases()), name);
 INSTANTIATE_TEST_SUITE_P(Table, CoreOp, ::testing::ValuesIn(core_cases()), name);
+INSTANTIATE_TEST_SUITE_P(Table, IndexingOp, ::testing::ValuesIn(indexing_cases()), name);
 
 }  // namespace treadle::testing

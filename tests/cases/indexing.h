@@ -1,0 +1,105 @@
+// Case rows of ops that read and write at index arrays, arg reductions,
+// softmax.
+#pragma once
+
+#include <vector>
+
+#include "tests/support/op_check.h"
+
+namespace treadle::testing {
+
+inline std::vector<OpCase> indexing_cases() {
+  using A = const Arrays&;
+  // Indices of an axis of length 4, negative ones too; several meet.
+  auto at = [](Shape shape) { return Input{std::move(shape), -4, 4, int32}; };
+  auto scattered = [](ScatterMode mode, int axis) {
+    return [mode, axis](A x) { return scatter(x[0], x[1], x[2], axis, mode); };
+  };
+  auto along = [](ScatterMode mode, int axis) {
+    return [mode, axis](A x) {
+      return scatter_along_axis(x[0], x[1], x[2], axis, mode);
+    };
+  };
+  std::vector<OpCase> cases = {
+      {"take_first",
+       [](A x) { return take(x[0], x[1], 0); },
+       {{{4, 3}}, at({5})}},
+      {"take_last",
+       [](A x) { return take(x[0], x[1], -1); },
+       {{{3, 4}}, at({2, 3})}},
+      {"take_middle",
+       [](A x) { return take(x[0], x[1], 1); },
+       {{{2, 4, 3}}, at({2, 5})}},
+      {"take_one", [](A x) { return take(x[0], x[1], 0); }, {{{4, 3}}, at({})}},
+      {"take_flat", [](A x) { return take(x[0], x[1]); }, {{{2, 2}}, at({3})}},
+      {"take_along_last",
+       [](A x) { return take_along_axis(x[0], x[1], -1); },
+       {{{3, 4}}, at({3, 6})}},
+      {"take_along_first",
+       [](A x) { return take_along_axis(x[0], x[1], 0); },
+       {{{4, 3}}, at({2, 3})}},
+      {"take_along_broadcast",
+       [](A x) { return take_along_axis(x[0], x[1], 1); },
+       {{{3, 4, 1}}, at({1, 2, 5})}},
+      {"scatter_add",
+       scattered(ScatterMode::add, 0),
+       {{{4, 3}}, at({6}), {{6, 3}}}},
+      {"scatter_add_middle",
+       scattered(ScatterMode::add, 1),
+       {{{2, 4, 3}}, at({2, 3}), {{2, 2, 3, 3}}}},
+      {"scatter_assign",
+       scattered(ScatterMode::assign, 0),
+       {{{4, 3}}, at({6}), {{6, 3}}}},
+      {"scatter_assign_last",
+       scattered(ScatterMode::assign, -1),
+       {{{3, 4}}, at({2, 3}), {{3, 2, 3}}}},
+      {"scatter_along_add",
+       along(ScatterMode::add, 1),
+       {{{3, 4}}, at({3, 6}), {{3, 6}}}},
+      {"scatter_along_assign",
+       along(ScatterMode::assign, 0),
+       {{{4, 3}}, at({6, 3}), {{6, 3}}}},
+      {"put_along_axis",
+       [](A x) { return put_along_axis(x[0], x[1], x[2], -1); },
+       {{{3, 4}}, at({3, 2}), {{1, 2}}}},
+      {"softmax_last", [](A x) { return softmax(x[0], -1); }, {{{3, 5}}}, 16},
+      {"softmax_first", [](A x) { return softmax(x[0], 0); }, {{{3, 5}}}, 16},
+      {"softmax_two",
+       [](A x) {
+         return softmax(x[0], {0, 2});
+       },
+       {{{2, 3, 2}}},
+       16},
+      {"softmax_all", [](A x) { return softmax(x[0]); }, {{{2, 3}}}, 16},
+      {"softmax_precise",
+       [](A x) { return softmax(x[0], -1, true); },
+       {{{3, 5}}},
+       16},
+      {"log_softmax",
+       [](A x) { return log_softmax(x[0], -1); },
+       {{{3, 5}}},
+       16},
+  };
+  for (ScatterMode mode :
+       {ScatterMode::multiply, ScatterMode::maximum, ScatterMode::minimum}) {
+    OpCase c{"scatter_" + std::string(name_of(mode)),
+             scattered(mode, 0),
+             {{{4, 3}}, at({6}), {{6, 3}}}};
+    c.gradient = false;
+    cases.push_back(std::move(c));
+  }
+  for (int axis : {0, 1}) {
+    std::string n = axis ? "last" : "first";
+    cases.push_back({"argmax_" + n,
+                     [axis](A x) { return argmax(x[0], axis); },
+                     {{{4, 5}}}});
+    cases.push_back({"argmin_" + n,
+                     [axis](A x) { return argmin(x[0], axis, true); },
+                     {{{4, 5}}}});
+    for (size_t i = cases.size() - 2; i < cases.size(); ++i)
+      cases[i].gradient = false;
+  }
+  return cases;
+}
+
+}  // namespace treadle::testing
