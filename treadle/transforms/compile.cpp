@@ -79,11 +79,12 @@ struct Compiled::State {
     OpPtr op;
     size_t num_outputs = 0;  // then the output state, then the random state
     bool random = false;
+    std::shared_ptr<void> note;
   };
 
   ArraysFn f;
   CompileOptions options;
-  std::mutex mutex;
+  std::recursive_mutex mutex;  // a function may call itself while it is traced
   std::map<std::string, Traced> traces;
 
   Traced trace(const ArraysFn& fn, const Arrays& args, const Arrays& captured);
@@ -138,7 +139,7 @@ Arrays Compiled::operator()(const Arrays& args, const std::string& signature) co
 }
 
 Arrays Compiled::call(const Arrays& args, const std::string& signature,
-                      const ArraysFn& f) const {
+                      const ArraysFn& f, std::shared_ptr<void>* note) const {
   if (!compile_enabled) return f(args);
   State& s = *state_;
   Arrays captured = s.options.inputs.get ? s.options.inputs.get() : Arrays{};
@@ -151,7 +152,9 @@ Arrays Compiled::call(const Arrays& args, const std::string& signature,
     auto it = s.traces.find(key);
     if (it == s.traces.end()) {
       it = s.traces.emplace(key, s.trace(f, args, captured)).first;
+      if (note) it->second.note = *note;
     }
+    if (note) *note = it->second.note;
     traced = it->second;
   }
   Stream stream = resolve({});

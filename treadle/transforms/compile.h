@@ -36,8 +36,10 @@ class Compiled {
   // constants and tree structure, in Python's case.
   Arrays operator()(const Arrays& args, const std::string& signature = "") const;
   // With another function for this call's trace, which `signature` identifies.
-  Arrays call(const Arrays& args, const std::string& signature,
-              const ArraysFn& f) const;
+  // What f leaves in *note is kept with its trace, and every call that uses the
+  // trace finds it there: the form of the results, in Python's case.
+  Arrays call(const Arrays& args, const std::string& signature, const ArraysFn& f,
+              std::shared_ptr<void>* note = nullptr) const;
 
  private:
   struct State;
