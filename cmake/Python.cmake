@@ -25,6 +25,7 @@ endforeach()
 # Speed before size: an eager operation costs about as much as its binding.
 nanobind_add_module(_core NB_STATIC NB_DOMAIN treadle NOMINSIZE ${python_sources})
 target_link_libraries(_core PRIVATE treadle treadle_warnings)
+target_compile_definitions(_core PRIVATE TREADLE_VERSION="${PROJECT_VERSION}")
 set_target_properties(_core PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${python_package})
 
 # A wheel finds oneDNN and OpenBLAS in the wheels it depends on, relative to site-packages/treadle.

@@ -1,0 +1,25 @@
+// The parts of the module, in the order in which they are bound.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace treadle::python {
+
+void bind_dtype(nanobind::module_& m);
+void bind_device(nanobind::module_& m);
+void bind_array(nanobind::module_& m);
+void bind_elementwise(nanobind::module_& m);
+void bind_reduce(nanobind::module_& m);
+void bind_views(nanobind::module_& m);
+void bind_create(nanobind::module_& m);
+void bind_index(nanobind::module_& m);
+void bind_matmul(nanobind::module_& m);
+void bind_softmax(nanobind::module_& m);
+void bind_random(nanobind::module_& m);
+void bind_eval(nanobind::module_& m);
+void bind_memory(nanobind::module_& m);
+void bind_platforms(nanobind::module_& m);
+void bind_autodiff(nanobind::module_& m);
+void bind_compile(nanobind::module_& m);
+
+}  // namespace treadle::python

@@ -1,0 +1,38 @@
+// Starting and awaiting computation.
+#include "treadle/runtime/eval.h"
+
+#include "bindings.h"
+#include "convert.h"
+#include "tree.h"
+
+namespace treadle::python {
+
+void bind_eval(nb::module_& m) {
+  m.def(
+      "eval",
+      [](nb::args args) {
+        Arrays arrays;
+        collect(args, &arrays);
+        unlocked([&] { eval(arrays); });
+      },
+      nb::arg("args"),
+      "Computes all arrays in the arguments, which may be trees.");
+  m.def(
+      "async_eval",
+      [](nb::args args) {
+        Arrays arrays;
+        collect(args, &arrays);
+        unlocked([&] { async_eval(arrays); });
+      },
+      nb::arg("args"),
+      "Starts computing all arrays in the arguments; a later use of a value "
+      "waits for it.");
+
+  // Threads and Python's memory must be done before the interpreter is.
+  nb::module_::import_("atexit").attr("register")(nb::cpp_function([] {
+    unlocked([] { synchronize(); });
+    close_returns();
+  }));
+}
+
+}  // namespace treadle::python

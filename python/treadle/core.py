@@ -1,0 +1,84 @@
+"""Arrays, their operations, function transforms, devices and memory.
+
+The names, arguments and results are those of ``mlx.core``. What MLX has and Treadle does not have yet can be named, and
+raises ``NotImplementedError`` when it is called.
+"""
+
+import sys
+import types
+
+from treadle import _core
+from treadle._core import *  # noqa: F403
+from treadle._core import __version__ as __version__
+from treadle._missing import module_getattr
+
+# Names that are not there yet, of each module.
+_MISSING = {
+    "": """
+        all allclose any argpartition argsort array_equal as_strided atleast_1d atleast_2d atleast_3d
+        bartlett blackman block_masked_mm checkpoint clip convolve count_nonzero
+        conv1d conv2d conv3d conv_general conv_transpose1d conv_transpose2d conv_transpose3d
+        cummax cummin cumprod cumsum cumulative_prod cumulative_sum degrees depends dequantize diag diagonal diff
+        divmod einsum einsum_path export_function export_to_dot exporter flip from_fp8
+        gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform hamming hanning
+        imag import_function inner isclose isfinite isinf isnan isneginf isposinf kron linspace load logcumsumexp
+        logical_xor median meshgrid minmax nan_to_num outer partition positive printoptions qqmm
+        quantize quantized_matmul radians real repeat roll round save save_gguf save_safetensors savez
+        savez_compressed searchsorted segmented_mm set_printoptions slice slice_update sort std tensordot tile to_fp8
+        topk trace tri tril triu trunc unique unstack vecdot view
+    """,
+    "random": "multivariate_normal permutation",
+    "fast": """
+        cross_entropy cuda_kernel gated_delta_update layer_norm metal_kernel precompiled_cuda_kernel rms_norm rope
+        scaled_dot_product_attention
+    """,
+    "fft": """
+        fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft rfft2 rfftfreq
+        rfftn
+    """,
+    "linalg": """
+        cholesky cholesky_inv cross det eig eigh eigvals eigvalsh inv lu lu_factor norm pinv qr slogdet solve
+        solve_triangular svd tri_inv
+    """,
+    "distributed": "all_gather all_max all_min all_sum init is_available recv recv_like send sum_scatter",
+    "metal": "device_info start_capture stop_capture",
+    "cuda": "",
+}
+_MISSING_CLASSES = {
+    "": "ArrayAt ArrayLike FunctionExporter PrintOptions custom_function",
+    "distributed": "Group",
+}
+
+# ``import treadle.core.random`` works, as for files in a package.
+__path__ = []
+
+
+def _submodule(name):
+    module = getattr(_core, name, None) or types.ModuleType(f"{__name__}.{name}")
+    full = f"{__name__}.{name}"
+    module.__getattr__ = module_getattr(full, _MISSING_CLASSES.get(name, ""), _MISSING[name])
+    sys.modules[full] = module
+    return module
+
+
+for _name in filter(None, _MISSING):
+    globals()[_name] = _submodule(_name)
+for _name in (
+    "get_active_memory",
+    "get_peak_memory",
+    "reset_peak_memory",
+    "get_cache_memory",
+    "clear_cache",
+    "set_memory_limit",
+    "set_cache_limit",
+    "set_wired_limit",
+):
+    setattr(metal, _name, globals()[_name])  # noqa: F405
+del _name
+
+__getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])
+
+
+def _as_mlx():
+    """Lets str() of a dtype read ``mlx.core.float32``, for programs that run under the alias."""
+    _core._set_module_name("mlx.core")
