@@ -36,6 +36,8 @@ struct Sizes {
 
 // Elements of a row that are searched together, and columns that are.
 constexpr int64_t kBlock = 4096, kColumns = 512;
+// Below this many elements a row is faster without vectors.
+constexpr int64_t kShort = 24;
 
 int64_t blocks_of(const Sizes& n) { return (n.length + kBlock - 1) / kBlock; }
 
@@ -130,6 +132,10 @@ void run(const Task& task) {
     }
   } else {
     parallel_for(threads, n.outer, [&](int64_t begin, int64_t end) {
+      if (n.length < kShort) {
+        const char* first = x + begin * n.length * n.width;
+        return s.rows(first, end - begin, n.length, y + begin, s.order);
+      }
       for (int64_t i = begin; i < end; ++i) {
         const char* row = x + i * n.length * n.width;
         int64_t key = s.largest(row, n.length, s.order);

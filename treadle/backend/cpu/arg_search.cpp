@@ -43,8 +43,9 @@ class Keys {
     T mask = T(order_.mask);
     if constexpr (!kFloating) return T(*p ^ mask);
     T size = T(*p & std::numeric_limits<T>::max());
-    if (size > T(order_.infinity)) return std::numeric_limits<T>::max();
-    return (*p < 0) != (mask < 0) ? T(-size) : size;
+    T sign = T((*p >> (8 * sizeof(T) - 1)) ^ mask);
+    T key = T((size ^ sign) - sign);
+    return size > T(order_.infinity) ? std::numeric_limits<T>::max() : key;
   }
 
  private:
@@ -127,9 +128,30 @@ void meet_row(const void* elements,
 }
 
 template <class T, bool kFloating>
+void short_rows(const void* elements,
+                int64_t rows,
+                int64_t n,
+                uint32_t* places,
+                const KeyOrder& order) {
+  const T* p = static_cast<const T*>(elements);
+  const Keys<T, kFloating> keys(order);
+  for (int64_t r = 0; r < rows; ++r, p += n) {
+    T best = keys.load_one(p);
+    int64_t place = 0;
+    for (int64_t i = 1; i < n; ++i) {
+      T key = keys.load_one(p + i);
+      place = key > best ? i : place;
+      best = key > best ? key : best;
+    }
+    places[r] = uint32_t(place);
+  }
+}
+
+template <class T, bool kFloating>
 KeySearch search() {
   return {largest<T, kFloating>,
           first_with<T, kFloating>,
+          short_rows<T, kFloating>,
           meet_row<T, kFloating>,
           {}};
 }

@@ -25,6 +25,13 @@ struct KeySearch {
                    int64_t n,
                    int64_t key,
                    const KeyOrder& order);
+  // The place of the first largest key in each of `rows` rows of n elements,
+  // one after another; for short rows.
+  void (*rows)(const void* p,
+               int64_t rows,
+               int64_t n,
+               uint32_t* places,
+               const KeyOrder& order);
   // Row number `row` against the best keys so far, one for each of n columns;
   // keys have the element's size.
   void (*meet)(const void* p,

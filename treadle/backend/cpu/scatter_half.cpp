@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "treadle/backend/common/walk.h"
+#include "treadle/backend/cpu/lane_table.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
 
@@ -61,18 +62,21 @@ struct Slices {
 
   // The updates of one slice: sorted positions [begin, end).
   void add(size_t begin, size_t end) const {
-    float sums[kColumns];
+    alignas(64) float sums[kColumns], update[kColumns];
+    const LaneTable& lanes = lane_table();
+    const MoveFn load = lanes.load[int(dtype_of<T>)];
+    const RowFn plus = lanes.row[int(Row::add)][int(plan::Lane::f32)];
     const int64_t count = int64_t(indices.size()), at = indices[order[begin]];
     for (int64_t p = 0; p < outer; ++p) {
       T* slice = x + (p * length + at) * inner;
       for (int64_t q = 0; q < inner; q += kColumns) {
-        int64_t n = std::min(kColumns, inner - q);
-        for (int64_t k = 0; k < n; ++k) sums[k] = float(slice[q + k]);
+        const size_t n = size_t(std::min(kColumns, inner - q));
+        load(n, sums, slice + q);
         for (size_t i = begin; i < end; ++i) {
-          const T* u = updates + (p * count + order[i]) * inner + q;
-          for (int64_t k = 0; k < n; ++k) sums[k] += float(u[k]);
+          load(n, update, updates + (p * count + order[i]) * inner + q);
+          plus(n, sums, sums, update, nullptr, 0);
         }
-        for (int64_t k = 0; k < n; ++k) slice[q + k] = T(sums[k]);
+        lanes.store[int(dtype_of<T>)](n, slice + q, sums);
       }
     }
   }
