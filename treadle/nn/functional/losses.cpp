@@ -66,7 +66,8 @@ void warn_of_ambiguous_weights() {
   static std::atomic<bool> warned{false};
   if (warned.exchange(true)) return;
   std::fputs(
-      "treadle: cross_entropy: as many targets as classes; `weights` were taken "
+      "treadle: cross_entropy: as many targets as classes; `weights` were "
+      "taken "
       "as one factor per target. For one per class pass class_weights.\n",
       stderr);
 }

@@ -77,10 +77,10 @@ Tree Module::trainable_parameters() const {
 }
 
 std::vector<array*> Module::slots() {
-  return collect(*this, Select::all).slots;
+  return collect_slots(*this, Select::all);
 }
 std::vector<array*> Module::trainable_slots() {
-  return collect(*this, Select::trainable).slots;
+  return collect_slots(*this, Select::trainable);
 }
 
 Module& Module::update(const Tree& parameters, bool strict) {

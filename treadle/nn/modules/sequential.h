@@ -1,6 +1,8 @@
 // Sequential: layers called one after another.
 #pragma once
 
+#include <concepts>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -8,16 +10,25 @@
 
 namespace treadle::nn {
 
+namespace detail {
+// Keeps a variadic constructor from being taken for a copy constructor.
+template <class T, class... Args>
+concept NotACopy = !(sizeof...(Args) == 1 &&
+                     (std::same_as<std::remove_cvref_t<Args>, T> && ...));
+template <class... Args>
+concept AllUnary = (std::convertible_to<Args, Unary> && ...);
+}  // namespace detail
+
 // Sequential(Linear(784, 32), nn::relu, Linear(32, 10)): modules, or functions
 // without parameters.
 struct Sequential : Module {
-  template <class... Layers>
-  requires(sizeof...(Layers) > 0 &&
-           (std::convertible_to<Layers, Unary> && ...) &&
-           !(std::same_as<std::remove_cvref_t<Layers>, Sequential> &&
-             ...)) explicit Sequential(Layers&&... l) {
-    layers.reserve(sizeof...(l));
-    (layers.emplace_back(std::forward<Layers>(l)), ...);
+  template <class First, class... Rest>
+  requires detail::NotACopy<Sequential, First, Rest...> &&
+      detail::AllUnary<First, Rest...>
+  explicit Sequential(First&& first, Rest&&... rest) {
+    layers.reserve(1 + sizeof...(rest));
+    layers.emplace_back(std::forward<First>(first));
+    (layers.emplace_back(std::forward<Rest>(rest)), ...);
   }
   explicit Sequential(std::vector<Unary> l = {}) : layers(std::move(l)) {}
 

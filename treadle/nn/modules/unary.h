@@ -14,7 +14,7 @@ namespace treadle::nn {
 
 template <class M>
 concept UnaryModule = std::derived_from<M, Module> &&
-    std::copy_constructible<M> && requires(const M& m, const array& x) {
+    requires(const M& m, const array& x) {
   { m(x) } -> std::convertible_to<array>;
 };
 

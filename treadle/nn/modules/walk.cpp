@@ -40,7 +40,6 @@ class KeyVisitor : public Visitor {
     return prefix_.empty() ? std::string(name)
                            : prefix_ + "." + std::string(name);
   }
-  bool inside_container() const { return !sizes_.empty(); }
 
  private:
   std::string prefix_;
@@ -49,7 +48,8 @@ class KeyVisitor : public Visitor {
 
 class Collector final : public Visitor {
  public:
-  explicit Collector(Select select) : trainable_(select == Select::trainable) {}
+  Collector(Select select, bool with_tree)
+      : trainable_(select == Select::trainable), with_tree_(with_tree) {}
 
   Collected run(Module& m) {
     frames_.push_back({Tree::map(), "", "", &m, false});
@@ -61,7 +61,7 @@ class Collector final : public Visitor {
     if (skipping_) return;
     if (value.null() || !wanted(name)) return leave_out(name);
     slots_.push_back(&value);
-    put(name, Tree(value));
+    if (with_tree_) put(name, Tree(value));
   }
 
   void on_module(std::string_view name, Module& m) override {
@@ -125,6 +125,7 @@ class Collector final : public Visitor {
                                         : f.owner->is_frozen(name));
   }
   void put(std::string_view name, Tree t) {
+    if (!with_tree_) return;
     Tree& into = frames_.back().tree;
     if (into.is_map()) {
       into[name] = std::move(t);
@@ -143,7 +144,7 @@ class Collector final : public Visitor {
     put(f.name, std::move(f.tree));
   }
 
-  bool trainable_;
+  bool trainable_, with_tree_;
   int skipping_ = 0;  // open containers inside one that is left out
   std::vector<Frame> frames_;
   std::vector<array*> slots_;
@@ -209,7 +210,13 @@ class PlaceFinder final : public KeyVisitor {
 
 }  // namespace
 
-Collected collect(Module& m, Select select) { return Collector(select).run(m); }
+Collected collect(Module& m, Select select) {
+  return Collector(select, true).run(m);
+}
+
+std::vector<array*> collect_slots(Module& m, Select select) {
+  return Collector(select, false).run(m).slots;
+}
 
 std::vector<std::pair<std::string, Module*>> children_of(Module& m) {
   ChildLister v;

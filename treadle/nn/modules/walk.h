@@ -18,6 +18,8 @@ struct Collected {
   std::vector<array*> slots;
 };
 Collected collect(Module& m, Select select);
+// The slots alone, without the cost of names and a tree.
+std::vector<array*> collect_slots(Module& m, Select select);
 
 // Modules directly inside, also those inside containers ("layers.0").
 std::vector<std::pair<std::string, Module*>> children_of(Module& m);

@@ -1,0 +1,147 @@
+"""Writes nn_cases.json: the parity table of layers, with the values that MLX computes for them.
+
+    python tests/cases/make_nn_cases.py        (needs the wheels mlx and mlx-cpu)
+
+A row is a class, its constructor arguments and the shape of its input; ROWS below is the table. Both front doors
+run it: tests/nn/parity_test.cpp and python/tests. Parameters and inputs are filled by `fill`, so no random numbers
+are compared.
+"""
+
+import json
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+from mlx.utils import tree_flatten, tree_unflatten
+
+# (class, positional arguments, keyword arguments, input shape, options)
+ROWS = [
+    ("Identity", [], {}, [2, 3], {}),
+    ("Linear", [4, 3], {}, [2, 4], {}),
+    ("Linear", [4, 3], {"bias": False}, [2, 5, 4], {}),
+    ("Sigmoid", [], {}, [2, 5], {}),
+    ("Tanh", [], {}, [2, 5], {}),
+    ("ReLU", [], {}, [2, 5], {}),
+    ("ReLU2", [], {}, [2, 5], {}),
+    ("ReLU6", [], {}, [2, 5], {"scale": 8}),
+    ("LeakyReLU", [], {}, [2, 5], {}),
+    ("LeakyReLU", [0.2], {}, [2, 5], {}),
+    ("ELU", [], {}, [2, 5], {}),
+    ("ELU", [0.5], {}, [2, 5], {}),
+    ("CELU", [], {}, [2, 5], {}),
+    ("CELU", [0.5], {}, [2, 5], {}),
+    ("SELU", [], {}, [2, 5], {}),
+    ("SiLU", [], {}, [2, 5], {}),
+    ("GELU", [], {}, [2, 5], {"scale": 3}),
+    ("GELU", ["precise"], {}, [2, 5], {"scale": 3}),
+    ("GELU", ["tanh"], {}, [2, 5], {"scale": 3}),
+    ("GELU", ["fast"], {}, [2, 5], {"scale": 3}),
+    ("Mish", [], {}, [2, 5], {}),
+    ("Hardswish", [], {}, [2, 5], {"scale": 5}),
+    ("HardTanh", [], {}, [2, 5], {"scale": 2}),
+    ("HardShrink", [], {}, [2, 5], {}),
+    ("HardShrink", [0.25], {}, [2, 5], {}),
+    ("Softshrink", [], {}, [2, 5], {}),
+    ("Softshrink", [0.25], {}, [2, 5], {}),
+    ("Softplus", [], {}, [2, 5], {"scale": 4}),
+    ("Softsign", [], {}, [2, 5], {}),
+    ("Softmax", [], {}, [2, 5], {}),
+    ("Softmin", [], {}, [2, 5], {}),
+    ("LogSoftmax", [], {}, [2, 5], {"scale": 4}),
+    ("LogSigmoid", [], {}, [2, 5], {}),
+    ("Step", [], {}, [2, 5], {}),
+    ("Step", [0.5], {}, [2, 5], {}),
+    ("GLU", [], {}, [2, 6], {}),
+    ("GLU", [0], {}, [2, 6], {}),
+    ("PReLU", [], {}, [2, 5], {}),
+    ("PReLU", [5, 0.1], {}, [2, 5], {}),
+    ("Conv2d", [2, 3, 3], {}, [2, 5, 5, 2], {}),
+    ("Conv2d", [2, 4, [3, 2]], {"stride": [2, 1], "padding": [1, 0], "bias": False}, [1, 6, 5, 2], {}),
+    ("Conv2d", [4, 6, 3], {"padding": 2, "dilation": 2, "groups": 2}, [1, 6, 6, 4], {}),
+    ("MaxPool2d", [2], {}, [1, 4, 6, 2], {}),
+    ("MaxPool2d", [[3, 2]], {"stride": [2, 1], "padding": [1, 1]}, [1, 5, 4, 2], {}),
+    ("AvgPool2d", [2], {}, [1, 4, 6, 2], {}),
+    ("AvgPool2d", [3], {"stride": 2, "padding": 1}, [1, 5, 5, 2], {}),
+    ("BatchNorm", [3], {}, [6, 3], {}),
+    ("BatchNorm", [3], {}, [2, 3, 3, 3], {}),
+    ("BatchNorm", [3], {"eps": 1e-3, "momentum": 0.3, "affine": False}, [4, 5, 3], {}),
+    ("BatchNorm", [3], {"track_running_stats": False}, [6, 3], {"training": False}),
+    ("BatchNorm", [3], {}, [6, 3], {"training": False}),
+    ("Dropout", [0.25], {}, [2, 5], {"training": False}),
+    ("Dropout", [0.0], {}, [2, 5], {}),
+]
+
+
+def fill(shape, seed, scale=1.0):
+    """Values in (-scale, scale) that any language computes alike: ((37 i + 11 seed + 5) mod 101) / 50.5 - 1, scaled."""
+    i = np.arange(int(np.prod(shape)), dtype=np.int64)
+    return mx.array(((((37 * i + 11 * seed + 5) % 101) / 50.5 - 1) * scale).astype(np.float32).reshape(shape))
+
+
+def tuples(value):
+    """JSON has lists where constructors take tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def fill_parameters(layer):
+    """Parameter k in the order of parameters() gets fill(seed=k), variances their absolute value plus a half."""
+    filled = []
+    for k, (name, value) in enumerate(tree_flatten(layer.parameters())):
+        values = fill(value.shape, k + 1, 0.5)
+        filled.append((name, mx.abs(values) + 0.5 if name.endswith("var") else values))
+    if filled:
+        layer.update(tree_unflatten(filled))
+
+
+def numbers(values):
+    return [float(f"{v:.7g}") for v in np.array(values, dtype=np.float64).ravel()]
+
+
+def described(values):
+    return {"shape": list(values.shape), "values": numbers(values)}
+
+
+def run(row):
+    name, args, kwargs, input_shape, options = row
+    layer = getattr(nn, name)(*map(tuples, args), **{k: tuples(v) for k, v in kwargs.items()})
+    layer.train(options.get("training", True))
+    shapes = {k: list(v.shape) for k, v in tree_flatten(layer.parameters())}
+    fill_parameters(layer)
+    x = fill(input_shape, 0, options.get("scale", 1.0))
+
+    def loss(parameters, x):
+        layer.update(parameters)
+        y = layer(x)
+        return (y * fill(y.shape, 7)).sum(), y
+
+    trainable = layer.trainable_parameters()
+    (_, y), (parameter_grads, x_grad) = mx.value_and_grad(loss, argnums=(0, 1))(trainable, x)
+    mx.eval(y, parameter_grads, x_grad)
+    layer.update(trainable)
+    result = {
+        "class": name,
+        "args": args,
+        "kwargs": kwargs,
+        "input": {"shape": input_shape, "scale": options.get("scale", 1.0)},
+        "training": options.get("training", True),
+        "repr": repr(layer),
+        "parameters": shapes,
+        "trainable": [k for k, _ in tree_flatten(trainable)],
+        "output": described(y),
+        "input_gradient": described(x_grad),
+        "gradients": {k: described(v) for k, v in tree_flatten(parameter_grads)},
+        "state_after": {k: described(v) for k, v in tree_flatten(layer.parameters()) if "running" in k},
+    }
+    return result
+
+
+def main():
+    rows = [json.dumps(run(row)) for row in ROWS]
+    path = Path(__file__).with_name("nn_cases.json")
+    path.write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    print(f"{path}: {len(rows)} rows, MLX {mx.__version__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+// Expected numbers: MLX 0.32.
+#include "treadle/nn/functional/losses.h"
+
+#include <gmock/gmock.h>
+
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/softmax.h"
+#include "treadle/ops/views.h"
+#include "treadle/transforms/autodiff.h"
+
+#include "tests/nn/values.h"
+
+namespace treadle::nn {
+namespace {
+
+using test::expect_values;
+using test::fill;
+using test::message_of;
+using testing::HasSubstr;
+
+array logits() { return fill({3, 4}, 0, 3.0); }
+array targets() { return array({2, 0, 3}); }
+array probabilities() { return softmax(fill({3, 4}, 2, 2.0), -1); }
+
+TEST(CrossEntropy, OfClassIndices) {
+  expect_values(cross_entropy(logits(), targets()),
+                {0.1359942, 2.486537, 5.611258});
+  array mean = cross_entropy(logits(), targets(), {.reduction = "mean"});
+  EXPECT_EQ(mean.ndim(), 0);
+  expect_values(mean, {2.744596});
+  expect_values(cross_entropy(logits(), targets(), {.reduction = "sum"}),
+                {8.233789});
+}
+
+TEST(CrossEntropy, TakesIndicesOfAnyIntegerType) {
+  for (Dtype t : {uint8, int8, uint16, uint32, int64, uint64}) {
+    expect_values(cross_entropy(logits(), astype(targets(), t)),
+                  {0.1359942, 2.486537, 5.611258});
+  }
+}
+
+TEST(CrossEntropy, CountsClassesBeyondTheRangeOfSmallIndexTypes) {
+  array x = fill({2, 300}, 1);
+  array t = astype(array({200, 255}), uint8);
+  array expected = cross_entropy(x, astype(t, int32));
+  expect_values(cross_entropy(x, t), expected.to_vector<double>(), 0);
+}
+
+TEST(CrossEntropy, OfProbabilities) {
+  expect_values(cross_entropy(logits(), probabilities()),
+                {2.868634, 2.312406, 2.339919});
+  expect_values(
+      cross_entropy(logits(), probabilities(), {.label_smoothing = 0.3}),
+      {2.828545, 2.275536, 2.510429});
+}
+
+TEST(CrossEntropy, SmoothsLabels) {
+  expect_values(cross_entropy(logits(), targets(), {.label_smoothing = 0.1}),
+                {0.3958952, 2.456834, 5.340961});
+}
+
+TEST(CrossEntropy, WeighsEachTarget) {
+  array w({0.5f, 2.0f, 1.0f});
+  expect_values(cross_entropy(logits(), targets(), {.weights = w}),
+                {0.06799712, 4.973075, 5.611258});
+  expect_values(
+      cross_entropy(logits(), targets(), {.weights = w, .reduction = "mean"}),
+      {3.550777});
+}
+
+TEST(CrossEntropy, WeighsClasses) {
+  array w({1.0f, 10.0f, 2.0f, 0.5f});
+  std::vector<double> expected = {2 * 0.1359942, 2.486537, 0.5 * 5.611258};
+  expect_values(cross_entropy(logits(), targets(), {.class_weights = w}),
+                expected);
+  expect_values(cross_entropy(logits(), targets(), {.weights = w}), expected);
+}
+
+TEST(CrossEntropy, TakesWeightsForThoseOfTargetsWhenBothFit) {
+  array x = fill({4, 4}, 0), t({3, 2, 1, 0}), w({1.0f, 2.0f, 3.0f, 4.0f});
+  std::vector<double> plain = cross_entropy(x, t).to_vector<double>();
+  testing::internal::CaptureStderr();
+  array got = cross_entropy(x, t, {.weights = w});
+  cross_entropy(x, t, {.weights = w});
+  std::string warning = testing::internal::GetCapturedStderr();
+  expect_values(got, {plain[0], 2 * plain[1], 3 * plain[2], 4 * plain[3]});
+  EXPECT_EQ(std::count(warning.begin(), warning.end(), '\n'), 1) << warning;
+}
+
+TEST(CrossEntropy, IgnoresAClass) {
+  array t({2, -100, 3});
+  expect_values(cross_entropy(logits(), t, {.ignore_index = -100}),
+                {0.1359942, 0, 5.611258});
+  expect_values(
+      cross_entropy(logits(), t, {.ignore_index = -100, .reduction = "mean"}),
+      {(0.1359942 + 5.611258) / 2});
+}
+
+TEST(CrossEntropy, AlongAnotherAxis) {
+  array t = array({0, 1, 2, 3, 0, 1}, {2, 3});
+  expect_values(cross_entropy(fill({2, 4, 3}, 1, 2.0), t, {.axis = 1}),
+                {2.076288, 1.680249, 4.158211, 0.8881695, 0.1202228, 1.680249});
+}
+
+TEST(CrossEntropy, HasTheGradientOfMlx) {
+  auto gradient = [](double smoothing) {
+    return grad([=](const array& x) {
+      return cross_entropy(
+          x, targets(), {.label_smoothing = smoothing, .reduction = "mean"});
+    })(logits());
+  };
+  expect_values(gradient(0),
+                {0.003586258,
+                 0.03230199,
+                 -0.04238412,
+                 0.006495886,
+                 -0.3056008,
+                 0.2497912,
+                 0.00557697,
+                 0.05023264,
+                 0.2714629,
+                 0.006060822,
+                 0.05459079,
+                 -0.3321145});
+  expect_values(gradient(0.1),
+                {-0.004747076,
+                 0.02396866,
+                 -0.01738411,
+                 -0.001837448,
+                 -0.2806008,
+                 0.2414579,
+                 -0.002756364,
+                 0.04189931,
+                 0.2631296,
+                 -0.002272512,
+                 0.04625746,
+                 -0.3071145});
+}
+
+TEST(CrossEntropy, StaysFiniteForLargeLogits) {
+  expect_values(cross_entropy(logits() * 1000, targets()),
+                {0, 2198.02, 5405.94});
+}
+
+TEST(CrossEntropy, KeepsTheDtypeOfTheLogits) {
+  for (Dtype t : {float16, bfloat16, float64}) {
+    array loss = cross_entropy(astype(logits(), t),
+                               targets(),
+                               {.label_smoothing = 0.1, .reduction = "mean"});
+    EXPECT_EQ(loss.dtype(), t);
+    EXPECT_NEAR(loss.item<double>(),
+                (0.3958952 + 2.456834 + 5.340961) / 3,
+                t == float64 ? 1e-6 : 0.02);
+  }
+}
+
+TEST(CrossEntropy, SaysWhatDoesNotMatch) {
+  EXPECT_THAT(
+      message_of([] {
+        cross_entropy(logits(), array({1, 2}));
+      }),
+      HasSubstr(
+          "[cross_entropy] the targets are int32 (2,) and the logits float32 "
+          "(3, 4); expected class indices (3,) or probabilities (3, 4)."));
+  EXPECT_THAT(message_of([] {
+                cross_entropy(logits(), array({1.f, 2.f, 0.f}));
+              }),
+              HasSubstr("expected an integer dtype"));
+  EXPECT_THAT(
+      message_of([] {
+        cross_entropy(logits(), targets(), {.weights = array({1.f, 2.f})});
+      }),
+      HasSubstr(
+          "class weights have shape (2,); expected one for each class, (4,)."));
+  EXPECT_THAT(message_of([] {
+                cross_entropy(logits(), targets(), {.label_smoothing = 1});
+              }),
+              HasSubstr("label_smoothing is 1; expected [0, 1)."));
+  EXPECT_THAT(
+      message_of(
+          [] { cross_entropy(logits(), targets(), {.reduction = "avg"}); }),
+      HasSubstr("reduction is 'avg'; expected 'none', 'mean' or 'sum'."));
+}
+
+TEST(MseLoss, OfEachElement) {
+  expect_values(mse_loss(fill({2, 3}, 0), fill({2, 3}, 3)),
+                {0.427017, 0.4270169, 1.813156, 0.427017, 0.4270169, 1.813156});
+  EXPECT_THAT(message_of([] {
+                mse_loss(fill({2, 3}, 0), fill({3}, 0));
+              }),
+              HasSubstr("expected equal shapes"));
+}
+
+}  // namespace
+}  // namespace treadle::nn
