@@ -1,0 +1,42 @@
+// Convolution layers: their formula and the values they start from.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "treadle/graph/array.h"
+#include "treadle/graph/tree.h"
+
+namespace treadle::nn {
+
+// Height and width; one number stands for both.
+struct Size2 {
+  int height, width;
+  Size2(int both) : height(both), width(both) {}
+  Size2(int h, int w) : height(h), width(w) {}
+  operator std::pair<int, int>() const { return {height, width}; }
+  std::string to_string() const;  // "(3, 3)"
+};
+
+// Cross-correlation of x with w, plus bias; a null bias stands for none.
+// x (N, H, W, C), w (O, KH, KW, C / groups), bias (O,) -> (N, H', W', O) with
+// H' = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1.
+array conv2d(const array& x,
+             const array& w,
+             const array& bias = {},
+             Size2 stride = 1,
+             Size2 padding = 0,
+             Size2 dilation = 1,
+             int groups = 1);
+
+// {"weight": (out, kh, kw, in / groups), "bias": (out,)}: the weight uniform in
+// +-1/sqrt(kh kw in / groups), the bias zero, as MLX starts them. Throws
+// std::invalid_argument when groups does not divide in and out.
+Tree conv2d_init(int in,
+                 int out,
+                 Size2 kernel,
+                 int groups = 1,
+                 bool bias = true,
+                 Dtype dtype = float32);
+
+}  // namespace treadle::nn

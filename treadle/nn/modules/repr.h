@@ -1,0 +1,11 @@
+// Numbers and flags as Python prints them, for extra_repr().
+#pragma once
+
+#include <string>
+
+namespace treadle::nn {
+
+inline const char* python(bool v) { return v ? "True" : "False"; }
+std::string python(double v);  // "0.1", "1e-05", "1.0"
+
+}  // namespace treadle::nn
