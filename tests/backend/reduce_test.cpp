@@ -1,8 +1,9 @@
-#include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/backend/cpu/reduce.h"
 
 #include <cmath>
 
 #include "treadle/backend/cpu/arg_reduce.h"
+#include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/reduce.h"
 
@@ -110,6 +111,70 @@ TEST(Reduce, BoolMaximumIsAnyAndMinimumIsAll) {
             (std::vector<bool>{true, true}));
   EXPECT_EQ(reduced(ReduceKind::min, {1}, x).values<bool>(),
             (std::vector<bool>{false, true}));
+}
+
+// All sets of axes of x.
+std::vector<Axes> subsets(size_t ndim) {
+  std::vector<Axes> all;
+  for (unsigned mask = 0; mask < 1u << ndim; ++mask) {
+    Axes axes;
+    for (size_t i = 0; i < ndim; ++i) {
+      if (mask >> i & 1) axes.push_back(int(i));
+    }
+    all.push_back(axes);
+  }
+  return all;
+}
+
+TEST(Reduce, EveryKindOverAnyAxesOfAnyLayoutIsThatOfTheReference) {
+  for (Dtype d : kAllDtypes) {
+    auto n = [d](const Shape& s) { return Tensor::numbers(d, s); };
+    for (const Tensor& x : {n({}),
+                            n({1}),
+                            n({700}),
+                            n({3, 1, 5}),
+                            n({4, 600, 3}),
+                            n({2, 3, 4, 5}),
+                            n({30, 5, 40}).transposed({2, 0, 1}),
+                            n({6, 1, 7}).stretched(1, 20),
+                            n({50, 40}).sliced(1, 39, -2, 20),
+                            n({2, 0, 3})}) {
+      for (const Axes& axes : subsets(x.x.shape.size())) {
+        bool nothing = false;
+        for (int a : axes) nothing = nothing || x.x.shape[size_t(a)] == 0;
+        for (ReduceKind kind : {ReduceKind::sum,
+                                ReduceKind::prod,
+                                ReduceKind::max,
+                                ReduceKind::min}) {
+          // Products of many numbers are rounded, in another order.
+          if (kind == ReduceKind::prod && is_inexact(d) &&
+              size_of(x.x.shape) > 5)
+            continue;
+          if (kind >= ReduceKind::max && nothing) continue;
+          Reduce op;
+          op.reduce = kind;
+          op.axes = axes;
+          expect_same(
+              backend::cpu::reduce(), backend::cpu::ref_reduce(), op, {x});
+        }
+      }
+    }
+  }
+}
+
+TEST(Reduce, SumsOfFractionsAreAsGoodAsOneRounding) {
+  std::vector<float> v(300 * 500);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = float(i % 1013) / 7;
+  Reduce op;
+  op.axes = {1};
+  for (const Tensor& x : {Tensor::of(v, {3, 1000, 50}),
+                          Tensor::of(v, {50, 1000, 3}).transposed({2, 1, 0})}) {
+    auto got = run(backend::cpu::reduce(), op, {x}, 3)[0].values<float>();
+    auto want = run(backend::cpu::ref_reduce(), op, {x})[0].values<float>();
+    for (size_t i = 0; i < got.size(); ++i) {
+      EXPECT_LE(std::abs(got[i] - want[i]), 0x1p-23f * want[i]);
+    }
+  }
 }
 
 ArgReduce arg_op(ArgKind kind, int axis) {

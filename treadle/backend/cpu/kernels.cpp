@@ -5,6 +5,7 @@
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
 #include "treadle/backend/cpu/random.h"
+#include "treadle/backend/cpu/reduce.h"
 #include "treadle/backend/cpu/ref/conv.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/elementwise.h"
@@ -38,7 +39,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<ConvInputGrad>({onednn_conv_input_grad(), ref_conv_input_grad()});
   table.add<ConvWeightGrad>(
       {onednn_conv_weight_grad(), ref_conv_weight_grad()});
-  table.add<Reduce>({ref_reduce()});
+  table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
