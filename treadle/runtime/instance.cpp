@@ -7,6 +7,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
+#include "treadle/runtime/backend.h"
 
 namespace treadle::runtime {
 
@@ -70,7 +71,7 @@ class ArenaPlan {
 class Builder {
  public:
   Builder(std::shared_ptr<const Plan> plan, const Program& p, Device::Type device)
-      : p_(p), table_(kernel_table(device)), made_(std::make_shared<Instance>()) {
+      : p_(p), table_(kernel_table(device)), threads_(backend(device).threads()), made_(std::make_shared<Instance>()) {
     made_->plan = std::move(plan);
   }
 
@@ -314,7 +315,7 @@ class Builder {
         made_->arena_at[v] = arena.take(size[v]);
         if (temp) temps_of_step.push_back(v);
       }
-      Task task{*call.op, call.in, call.out, call.space, nullptr, 1};
+      Task task{*call.op, call.in, call.out, call.space, nullptr, threads_};
       size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
       if (work > 0) {
         call.workspace_at = size_t(arena.take(work));
@@ -337,6 +338,7 @@ class Builder {
 
   const Program& p_;
   const KernelTable& table_;
+  const int threads_;  // the most that a run may use: scratch must suffice for them
   std::shared_ptr<Instance> made_;
   std::vector<uint8_t> done_;
   std::vector<std::pair<uint32_t, size_t>> temps_;

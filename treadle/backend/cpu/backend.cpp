@@ -4,7 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <thread>
+
+#include "treadle/backend/cpu/parallel.h"
 
 namespace treadle::backend::cpu {
 
@@ -51,7 +52,7 @@ class CpuBackend : public runtime::Backend {
     std::memcpy(host, from, bytes);
   }
   runtime::KernelTable& kernels() override { return table_; }
-  int threads() const override { return int(std::thread::hardware_concurrency()); }
+  int threads() const override { return max_threads(); }
 
  private:
   static size_t mapped(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
