@@ -28,6 +28,7 @@
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
+#include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/softmax.h"

@@ -4,6 +4,7 @@
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
+#include "treadle/backend/cpu/pool.h"
 #include "treadle/backend/cpu/random.h"
 #include "treadle/backend/cpu/reduce.h"
 #include "treadle/backend/cpu/ref/conv.h"
@@ -12,6 +13,7 @@
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
 #include "treadle/backend/cpu/ref/move.h"
+#include "treadle/backend/cpu/ref/pool.h"
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/backend/cpu/scatter.h"
@@ -23,6 +25,7 @@
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
+#include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -39,6 +42,10 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<ConvInputGrad>({onednn_conv_input_grad(), ref_conv_input_grad()});
   table.add<ConvWeightGrad>(
       {onednn_conv_weight_grad(), ref_conv_weight_grad()});
+  table.add<Pool>({pool(), ref_pool()});
+  table.add<MeanPoolGrad>({mean_pool_grad(), ref_mean_pool_grad()});
+  table.add<MaxPoolGrad>({max_pool_grad(), ref_max_pool_grad()});
+  table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<AsType>({ref_astype()});

@@ -4,27 +4,19 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "treadle/backend/cpu/simd_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/matmul_small.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-// At -O2 the compiler keeps loops over constants, and with them arrays of
-// vectors in memory instead of registers.
-#ifndef TREADLE_UNROLL
-#ifdef __clang__
-#define TREADLE_UNROLL _Pragma("unroll")
-#else
-#define TREADLE_UNROLL _Pragma("GCC unroll 16")
-#endif
-#endif
+#include "treadle/backend/cpu/float_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows of c that are held in registers: 2 vectors each, beside 2 of b and 1 of
 // a.
@@ -33,29 +25,6 @@ constexpr int kRows = 8;
 #else
 constexpr int kRows = 4;
 #endif
-
-// The first `count` elements at p, zeros after them. Reads nothing behind them.
-template <class D, class T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> load_first(D d, const T* p, size_t count) {
-#if HWY_MEM_OPS_MIGHT_FAULT
-  HWY_ALIGN T some[hn::MaxLanes(d)] = {};
-  std::copy_n(p, count, some);
-  return hn::Load(d, some);
-#else
-  return hn::MaskedLoad(hn::FirstN(d, count), d, p);
-#endif
-}
-
-template <class D, class V, class T = hn::TFromD<D>>
-HWY_INLINE void store_first(D d, V v, T* p, size_t count) {
-#if HWY_MEM_OPS_MIGHT_FAULT
-  HWY_ALIGN T some[hn::MaxLanes(d)];
-  hn::Store(v, d, some);
-  std::copy_n(some, count, p);
-#else
-  hn::BlendedStore(v, hn::FirstN(d, count), d, p);
-#endif
-}
 
 // A block of c: R rows of V vectors, with `last` elements in the last vector
 // unless it is whole. Adds to c when `add`.
@@ -193,34 +162,6 @@ void matmul_f64(const SmallProduct<double>& p) { matmul(p); }
 
 // One row ---------------------------------------------------------------------
 
-// Elements of T as lanes of the type that sums are in.
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const hn::TFromD<D>* p) {
-  return hn::LoadU(d, p);
-}
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const bfloat16_t* p) {
-  const hn::Rebind<hwy::bfloat16_t, D> half;
-  return hn::PromoteTo(
-      d, hn::LoadU(half, reinterpret_cast<const hwy::bfloat16_t*>(p)));
-}
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const float16_t* p) {
-  const hn::Rebind<hwy::float16_t, D> half;
-  return hn::PromoteTo(
-      d, hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(p)));
-}
-template <class D, class T>
-HWY_INLINE hn::Vec<D> load_some(D d, const T* p, size_t count) {
-  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
-    return load_first(d, p, count);
-  } else {
-    T some[hn::MaxLanes(d)] = {};
-    std::copy_n(p, count, some);
-    return load(d, some);
-  }
-}
-
 constexpr int64_t kChunk = 2048;  // of x, as sums' type, on the stack
 constexpr int64_t kStrip = 1024;  // of y
 
@@ -244,7 +185,7 @@ HWY_INLINE void add_rows(
     const size_t rest = size_t(n - j);
     auto sum = load_first(d, y + j, rest);
     TREADLE_UNROLL for (int r = 0; r < R; ++r) {
-      sum = hn::MulAdd(xs[r], load_some(d, b + r * lead + j, rest), sum);
+      sum = hn::MulAdd(xs[r], load_first(d, b + r * lead + j, rest), sum);
     }
     store_first(d, sum, y + j, rest);
   }
@@ -271,7 +212,7 @@ HWY_INLINE void add_dots(
     const size_t rest = size_t(std::min(lanes, k - p));
     const auto x0 = load_first(d, x + p, rest);
     TREADLE_UNROLL for (int r = 0; r < R; ++r) {
-      even[r] = hn::MulAdd(x0, load_some(d, b + r * lead + p, rest), even[r]);
+      even[r] = hn::MulAdd(x0, load_first(d, b + r * lead + p, rest), even[r]);
     }
   }
   TREADLE_UNROLL for (int r = 0; r < R; ++r) {
@@ -281,7 +222,7 @@ HWY_INLINE void add_dots(
 
 template <class T>
 void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
-  using A = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  using A = Wide<T>;
   A chunk[kChunk], strip[kStrip];
   const T* const x = static_cast<const T*>(p.x);
   const T* const b = static_cast<const T*>(p.b);

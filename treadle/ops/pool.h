@@ -1,0 +1,89 @@
+// Pooling: a maximum or a mean over windows of 1, 2 or 3 spatial axes, channels
+// last. Where several elements of a window are its maximum, they share the
+// gradient equally.
+#pragma once
+
+#include <string_view>
+#include <tuple>
+
+#include "treadle/graph/array.h"
+#include "treadle/graph/op.h"
+
+namespace treadle {
+
+enum class PoolKind : uint8_t { max, mean };
+
+// One entry for each spatial axis. Window `o` begins at o * stride - low.
+// Padding is the lowest value for a maximum and zero for a mean, and counts.
+struct PoolWindows {
+  Shape size, stride, low, high;
+
+  size_t spatial() const { return size.size(); }
+  auto tie() const { return std::tie(size, stride, low, high); }
+  // Spatial lengths of the result; throws when no window fits.
+  Shape output(const Shape& input) const;
+};
+
+#define TREADLE_RULES                                                          \
+  Specs infer(std::span<const Spec> in) const override;                        \
+  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
+      const override;                                                          \
+  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
+      const override;                                                          \
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+
+// x (N, ..., C) -> (N, ..., C) with one element for each window.
+struct Pool : OpBase<Pool> {
+  static constexpr std::string_view op_name = "pool";
+  PoolKind pool = PoolKind::max;
+  PoolWindows windows;
+  auto fields() const { return std::tuple_cat(std::tie(pool), windows.tie()); }
+  TREADLE_RULES
+};
+
+// ct -> the cotangent of the input of a mean, whose spatial lengths are
+// `spatial`.
+struct MeanPoolGrad : OpBase<MeanPoolGrad> {
+  static constexpr std::string_view op_name = "mean_pool_grad";
+  PoolWindows windows;
+  Shape spatial;
+  auto fields() const { return windows.tie(); }
+  auto sizes() const { return std::tie(spatial); }
+  TREADLE_RULES
+};
+
+// x, y = max_pool(x), ct -> the cotangent of x.
+struct MaxPoolGrad : OpBase<MaxPoolGrad> {
+  static constexpr std::string_view op_name = "max_pool_grad";
+  PoolWindows windows;
+  auto fields() const { return windows.tie(); }
+  TREADLE_RULES
+};
+
+// x, y = max_pool(x), t like x -> the mean of t over each window's maxima: the
+// tangent of y.
+struct MaxPoolPick : OpBase<MaxPoolPick> {
+  static constexpr std::string_view op_name = "max_pool_pick";
+  PoolWindows windows;
+  auto fields() const { return windows.tie(); }
+  TREADLE_RULES
+};
+
+#undef TREADLE_RULES
+
+// x (N, ..., C) with 1 to 3 spatial axes. A list has one entry for all of them
+// or one for each; `stride` is the window's size when empty. Windows that would
+// reach over the padded end are left out.
+array max_pool(const array& x,
+               const Shape& window,
+               const Shape& stride = {},
+               const Shape& padding = {},
+               StreamOrDevice s = {});
+// Integers become float32.
+array avg_pool(const array& x,
+               const Shape& window,
+               const Shape& stride = {},
+               const Shape& padding = {},
+               StreamOrDevice s = {});
+
+}  // namespace treadle
