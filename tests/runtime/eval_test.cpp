@@ -32,6 +32,17 @@ TEST(Eval, ComputesOnlyWhenAsked) {
   EXPECT_TRUE(y.is_available());
 }
 
+TEST(Eval, AQueuedRunKeepsTheNumbersOfNodesThatAreGone) {
+  array x = filled(1 << 20, 1);
+  for (int i = 0; i < 20; ++i) {
+    Arrays queued, others;
+    for (int k = 0; k < 4; ++k) queued.push_back(x * 2.0f);
+    async_eval(queued);
+    for (int k = 0; k < 100; ++k) others.emplace_back(7.0f);  // take their memory
+    for (const array& y : queued) ASSERT_EQ(y.to_vector<float>()[1 << 19], 2) << i;
+  }
+}
+
 TEST(Eval, AChainOfAHundredThousandNodesNeedsNoStack) {
   array x = filled(4, 0);
   for (int i = 0; i < 100'000; ++i) x = x + 1.0f;

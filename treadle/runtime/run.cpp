@@ -42,6 +42,7 @@ void Run::clear() {
   instance.reset();
   buffer.clear();
   arena = BufferPtr();
+  numbers.reset();
   after.clear();
 }
 
@@ -56,7 +57,15 @@ void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
   for (uint32_t i = 0; i < leaves.size(); ++i) {
     Output* o = leaves[i];
     run.buffer[i] = o->buffer;
-    run.base[i] = o->buffer ? o->buffer->data : o->node->inline_value;
+    if (o->buffer) {
+      run.base[i] = o->buffer->data;
+    } else if (own_arena) {
+      run.base[i] = o->node->inline_value;
+    } else {
+      if (!run.numbers) run.numbers = std::make_shared<uint64_t[]>(leaves.size());
+      std::memcpy(&run.numbers[i], o->node->inline_value, sizeof(uint64_t));
+      run.base[i] = &run.numbers[i];
+    }
     if (o->node->event && !o->node->event->done()) run.after.push_back(o->node->event);
   }
   for (const Instance::Donation& d : in.donations) {

@@ -1,6 +1,7 @@
 // Binding an instance to memory, and running it.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <vector>
@@ -17,6 +18,8 @@ struct Run {
   std::vector<void*> base;       // by root value
   std::vector<BufferPtr> buffer; // by root value, where it has one
   BufferPtr arena;
+  // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
+  std::shared_ptr<uint64_t[]> numbers;
   std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending
 
   void clear();
