@@ -25,4 +25,6 @@ NB_MODULE(_core, m) {
   bind_platforms(m);
   bind_autodiff(m);
   bind_compile(m);
+  bind_nn(m);
+  bind_optimizers(m);
 }

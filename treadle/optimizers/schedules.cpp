@@ -17,6 +17,16 @@ void check_steps(std::string_view op, std::string_view name, double steps) {
   }
 }
 
+void check_boundaries(size_t schedules, size_t boundaries) {
+  if (schedules != boundaries + 1) {
+    invalid("join_schedules",
+            fmt::format("got {} schedules and {} boundaries; expected a "
+                        "boundary between each two.",
+                        schedules,
+                        boundaries));
+  }
+}
+
 }  // namespace
 
 ExponentialDecay exponential_decay(double init,
@@ -63,13 +73,7 @@ array LinearSchedule::operator()(const array& step) const {
 
 JoinedSchedules join_schedules(std::vector<Schedule> schedules,
                                std::vector<int64_t> boundaries) {
-  if (schedules.size() != boundaries.size() + 1) {
-    invalid("join_schedules",
-            fmt::format("got {} schedules and {} boundaries; expected a "
-                        "boundary between each two.",
-                        schedules.size(),
-                        boundaries.size()));
-  }
+  check_boundaries(schedules.size(), boundaries.size());
   return {std::move(schedules), std::move(boundaries)};
 }
 
@@ -83,6 +87,7 @@ array JoinedSchedules::operator()(const array& step) const {
 array joined(const array& step,
              ArraySpan values,
              std::span<const int64_t> boundaries) {
+  check_boundaries(values.size(), boundaries.size());
   array value = values[0];
   for (size_t i = 0; i < boundaries.size(); ++i)
     value = select(step < boundaries[i], value, values[i + 1]);

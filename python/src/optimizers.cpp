@@ -1,0 +1,234 @@
+// treadle._core._optimizers: the update rules over lists of arrays, and
+// schedules.
+#include <tuple>
+
+#include <fmt/format.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "treadle/base/error.h"
+#include "treadle/optimizers/clip.h"
+#include "treadle/optimizers/rules.h"
+#include "treadle/optimizers/schedules.h"
+
+#include "bindings.h"
+#include "convert.h"
+
+namespace treadle::python {
+
+using namespace nb::literals;
+using namespace treadle::optimizers;
+
+namespace {
+
+// Each list must have an entry for each gradient, of its shape.
+void check(std::string_view op,
+           const Arrays& gradients,
+           std::initializer_list<const Arrays*> lists) {
+  for (const Arrays* list : lists) {
+    if (list->size() != gradients.size()) {
+      invalid(op,
+              fmt::format("{} gradients and {} arrays that go with them; "
+                          "expected equal numbers.",
+                          gradients.size(),
+                          list->size()));
+    }
+    for (size_t i = 0; i < list->size(); ++i) {
+      if ((*list)[i].shape() != gradients[i].shape()) {
+        invalid(op,
+                fmt::format("gradient {} has shape {}, its parameter or "
+                            "state {}; expected equal shapes.",
+                            i,
+                            to_string(gradients[i].shape()),
+                            to_string((*list)[i].shape())));
+      }
+    }
+  }
+}
+
+AdamOptions adam_options(double beta1,
+                         double beta2,
+                         double eps,
+                         bool bias_correction) {
+  return {.beta1 = beta1,
+          .beta2 = beta2,
+          .eps = eps,
+          .bias_correction = bias_correction};
+}
+
+std::tuple<Arrays, Arrays, Arrays> to_tuple(AdamStep s) {
+  return {std::move(s.parameters),
+          std::move(s.first_moments),
+          std::move(s.second_moments)};
+}
+
+}  // namespace
+
+void bind_optimizers(nb::module_& core) {
+  nb::module_ m = core.def_submodule(
+      "_optimizers", "Update rules: one step for lists of parameters.");
+
+  m.def(
+      "sgd_update",
+      [](const Arrays& gradients,
+         const Arrays& parameters,
+         const Arrays& velocities,
+         const array& lr,
+         double momentum,
+         double weight_decay,
+         double dampening,
+         bool nesterov) {
+        check("SGD", gradients, {&parameters, &velocities});
+        SgdStep s = sgd_update(gradients,
+                               parameters,
+                               velocities,
+                               lr,
+                               {.momentum = momentum,
+                                .weight_decay = weight_decay,
+                                .dampening = dampening,
+                                .nesterov = nesterov});
+        return std::tuple(std::move(s.parameters), std::move(s.velocities));
+      },
+      "gradients"_a,
+      "parameters"_a,
+      "velocities"_a,
+      "lr"_a,
+      nb::kw_only(),
+      "momentum"_a = 0.0,
+      "weight_decay"_a = 0.0,
+      "dampening"_a = 0.0,
+      "nesterov"_a = false,
+      "Returns the new parameters and velocities.");
+  m.def(
+      "adam_update",
+      [](const Arrays& gradients,
+         const Arrays& parameters,
+         const Arrays& m,
+         const Arrays& v,
+         const array& lr,
+         const array& step,
+         double beta1,
+         double beta2,
+         double eps,
+         bool bias_correction) {
+        check("Adam", gradients, {&parameters, &m, &v});
+        return to_tuple(
+            adam_update(gradients,
+                        parameters,
+                        m,
+                        v,
+                        lr,
+                        step,
+                        adam_options(beta1, beta2, eps, bias_correction)));
+      },
+      "gradients"_a,
+      "parameters"_a,
+      "first_moments"_a,
+      "second_moments"_a,
+      "lr"_a,
+      "step"_a,
+      nb::kw_only(),
+      "beta1"_a = 0.9,
+      "beta2"_a = 0.999,
+      "eps"_a = 1e-8,
+      "bias_correction"_a = false,
+      "Returns the new parameters, first and second moments.");
+  m.def(
+      "adamw_update",
+      [](const Arrays& gradients,
+         const Arrays& parameters,
+         const Arrays& m,
+         const Arrays& v,
+         const array& lr,
+         const array& step,
+         double weight_decay,
+         double beta1,
+         double beta2,
+         double eps,
+         bool bias_correction) {
+        check("AdamW", gradients, {&parameters, &m, &v});
+        return to_tuple(
+            adamw_update(gradients,
+                         parameters,
+                         m,
+                         v,
+                         lr,
+                         step,
+                         weight_decay,
+                         adam_options(beta1, beta2, eps, bias_correction)));
+      },
+      "gradients"_a,
+      "parameters"_a,
+      "first_moments"_a,
+      "second_moments"_a,
+      "lr"_a,
+      "step"_a,
+      nb::kw_only(),
+      "weight_decay"_a = 0.01,
+      "beta1"_a = 0.9,
+      "beta2"_a = 0.999,
+      "eps"_a = 1e-8,
+      "bias_correction"_a = false,
+      "Returns the new parameters, first and second moments.");
+
+  m.def(
+      "clip_grad_norm",
+      [](const Arrays& gradients, double max_norm) {
+        ClippedArrays clipped = clip_grad_norm(gradients, max_norm);
+        return std::tuple(std::move(clipped.gradients),
+                          std::move(clipped.norm));
+      },
+      "gradients"_a,
+      "max_norm"_a,
+      "Returns the clipped gradients and their norm before.");
+
+  m.def(
+      "exponential_decay",
+      [](const Operand& step, double init, double rate, double steps) {
+        return exponential_decay(init, rate, steps)(step.to_array());
+      },
+      "step"_a,
+      "init"_a,
+      "decay_rate"_a,
+      "decay_steps"_a);
+  m.def(
+      "step_decay",
+      [](const Operand& step, double init, double rate, int64_t size) {
+        return step_decay(init, rate, size)(step.to_array());
+      },
+      "step"_a,
+      "init"_a,
+      "decay_rate"_a,
+      "step_size"_a);
+  m.def(
+      "cosine_decay",
+      [](const Operand& step, double init, int64_t steps, double end) {
+        return cosine_decay(init, steps, end)(step.to_array());
+      },
+      "step"_a,
+      "init"_a,
+      "decay_steps"_a,
+      "end"_a);
+  m.def(
+      "linear_schedule",
+      [](const Operand& step, double init, double end, int64_t steps) {
+        return linear_schedule(init, end, steps)(step.to_array());
+      },
+      "step"_a,
+      "init"_a,
+      "end"_a,
+      "steps"_a);
+  m.def(
+      "joined",
+      [](const array& step,
+         const Arrays& values,
+         const std::vector<int64_t>& boundaries) {
+        return joined(step, values, boundaries);
+      },
+      "step"_a,
+      "values"_a,
+      "boundaries"_a,
+      "The value of the schedule that holds at a step.");
+}
+
+}  // namespace treadle::python

@@ -1,0 +1,76 @@
+"""All layers; ``treadle.nn`` shows them too."""
+
+from treadle._missing import module_getattr
+from treadle.nn.layers.activations import (
+    CELU,
+    ELU,
+    GELU,
+    GLU,
+    SELU,
+    HardShrink,
+    Hardshrink,
+    Hardswish,
+    HardTanh,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU2,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softmin,
+    Softplus,
+    Softshrink,
+    Softsign,
+    Step,
+    Tanh,
+    celu,
+    elu,
+    gelu,
+    gelu_approx,
+    gelu_fast_approx,
+    glu,
+    hard_shrink,
+    hard_tanh,
+    hardshrink,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    prelu,
+    relu,
+    relu2,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    step,
+    tanh,
+)
+from treadle.nn.layers.base import Module
+from treadle.nn.layers.containers import Sequential
+from treadle.nn.layers.linear import Identity, Linear
+
+__getattr__ = module_getattr(
+    "treadle.nn",
+    classes="""Bilinear Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d
+        Dropout Dropout2d Dropout3d Embedding BatchNorm GroupNorm InstanceNorm LayerNorm RMSNorm
+        MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d RNN GRU LSTM
+        MultiHeadAttention Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer
+        TransformerDecoderLayer ALiBi RoPE SinusoidalPositionalEncoding Upsample
+        QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear QuantizedAllToShardedLinear
+        QuantizedShardedToAllLinear FullyShardedModule""",
+    functions="quantize fully_shard shard_linear shard_inplace sum_gradients",
+)

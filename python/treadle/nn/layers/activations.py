@@ -1,0 +1,142 @@
+"""Activations: each as a function and as a layer, made from one table."""
+
+import inspect
+
+import treadle.core as mx
+from treadle._core._nn import (
+    celu,
+    elu,
+    gelu,
+    gelu_approx,
+    gelu_fast_approx,
+    glu,
+    hard_shrink,
+    hard_tanh,
+    hardswish,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    prelu,
+    relu,
+    relu2,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    step,
+    tanh,
+)
+from treadle.nn.layers.base import Module
+
+hardtanh = hard_tanh
+hardshrink = hard_shrink
+
+
+def _layer(name, function, **options):
+    """A layer class that calls ``function(x, *options)``.
+
+    The options are attributes with their default values; the arguments of the constructor are named like them, without
+    a leading underscore.
+    """
+    names = list(options)
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(n.lstrip("_"), inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d)
+            for n, d in options.items()
+        ]
+    )
+
+    def init(self, *args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        Module.__init__(self)
+        for n, value in zip(names, bound.arguments.values(), strict=True):
+            setattr(self, n, value)
+
+    def call(self, x):
+        return function(x)
+
+    def call_with_options(self, x):
+        return function(x, *[getattr(self, n) for n in names])
+
+    init.__signature__ = signature.replace(
+        parameters=[inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *signature.parameters.values()]
+    )
+    body = {
+        "__init__": init,
+        "__call__": call_with_options if names else call,
+        "__module__": __name__,
+        "__qualname__": name,
+        "__doc__": f"Applies :func:`{function.__name__}`, whose documentation says what it computes.",
+    }
+    for method in ("__init__", "__call__"):
+        body[method].__name__ = method
+        body[method].__qualname__ = f"{name}.{method}"
+    return type(name, (Module,), body)
+
+
+CELU = _layer("CELU", celu, _alpha=1.0)
+ELU = _layer("ELU", elu, _alpha=1.0)
+GLU = _layer("GLU", glu, axis=-1)
+HardShrink = Hardshrink = _layer("HardShrink", hard_shrink, lambd=0.5)
+Hardswish = _layer("Hardswish", hardswish)
+HardTanh = Hardtanh = _layer("HardTanh", hard_tanh, min_val=-1.0, max_val=1.0)
+LeakyReLU = _layer("LeakyReLU", leaky_relu, _negative_slope=0.01)
+LogSigmoid = _layer("LogSigmoid", log_sigmoid)
+LogSoftmax = _layer("LogSoftmax", log_softmax)
+Mish = _layer("Mish", mish)
+ReLU = _layer("ReLU", relu)
+ReLU2 = _layer("ReLU2", relu2)
+ReLU6 = _layer("ReLU6", relu6)
+SELU = _layer("SELU", selu)
+Sigmoid = _layer("Sigmoid", sigmoid)
+SiLU = _layer("SiLU", silu)
+Softmax = _layer("Softmax", softmax)
+Softmin = _layer("Softmin", softmin)
+Softplus = _layer("Softplus", softplus, beta=1.0, threshold=20.0)
+Softshrink = _layer("Softshrink", softshrink, lambd=0.5)
+Softsign = _layer("Softsign", softsign)
+Step = _layer("Step", step, threshold=0.0)
+Tanh = _layer("Tanh", tanh)
+
+
+class GELU(Module):
+    """Applies :func:`gelu`, or an approximation of it.
+
+    Args:
+        approx (str): ``"none"``; ``"precise"`` or ``"tanh"`` for :func:`gelu_approx`; ``"fast"`` for
+            :func:`gelu_fast_approx`. Default: ``"none"``.
+    """
+
+    _FUNCTIONS = {"none": gelu, "precise": gelu_approx, "tanh": gelu_approx, "fast": gelu_fast_approx}
+
+    def __init__(self, approx="none"):
+        super().__init__()
+        if approx not in self._FUNCTIONS:
+            raise ValueError(f"[GELU] approx is {approx!r}; expected one of {', '.join(map(repr, self._FUNCTIONS))}.")
+        self._approx = approx
+
+    def __call__(self, x):
+        return self._FUNCTIONS[self._approx](x)
+
+
+class PReLU(Module):
+    """Applies :func:`prelu` with a learned slope.
+
+    Args:
+        num_parameters (int): The number of slopes: 1, or one for each channel. Default: ``1``.
+        init (float): Their first value. Default: ``0.25``.
+    """
+
+    def __init__(self, num_parameters=1, init=0.25):
+        super().__init__()
+        self.weight = mx.full([num_parameters], init)
+
+    def __call__(self, x):
+        return prelu(x, self.weight)

@@ -1,0 +1,61 @@
+"""Transforms of functions that use a model."""
+
+from functools import wraps
+
+import treadle.core as mx
+
+
+def value_and_grad(model, fn):
+    """A function with the arguments of ``fn`` that returns what ``fn`` returns, and gradients.
+
+    The gradients are those of the first value of ``fn``, which must be a scalar, with respect to
+    ``model.trainable_parameters()``, and a tree like that. The model need not be an argument of ``fn``. Its parameters
+    are the same arrays afterwards, also when ``fn`` raises; what ``fn`` itself replaced (running statistics) stays
+    replaced.
+
+    Args:
+        model (Module): The model whose trainable parameters are differentiated.
+        fn (callable): Returns a scalar array, or a tuple or list whose first item is one.
+    """
+
+    def with_parameters(parameters, *args, **kwargs):
+        model.update(parameters)
+        return fn(*args, **kwargs)
+
+    transformed = mx.value_and_grad(with_parameters)
+
+    @wraps(fn)
+    def value_and_grad_fn(*args, **kwargs):
+        parameters = model.trainable_parameters()
+        try:
+            return transformed(parameters, *args, **kwargs)
+        finally:
+            model.update(parameters)
+
+    return value_and_grad_fn
+
+
+def checkpoint(module, fn=None):
+    """A function like ``fn`` that keeps no intermediate values for the backward pass, which computes them again.
+
+    Args:
+        module (Module): The module whose trainable parameters get gradients, besides the arguments.
+        fn (callable, optional): Uses ``module``. Default: the module itself.
+    """
+    fn = module if fn is None else fn
+
+    def with_parameters(parameters, *args, **kwargs):
+        module.update(parameters)
+        return fn(*args, **kwargs)
+
+    transformed = mx.checkpoint(with_parameters)
+
+    @wraps(fn)
+    def checkpointed(*args, **kwargs):
+        parameters = module.trainable_parameters()
+        try:
+            return transformed(parameters, *args, **kwargs)
+        finally:
+            module.update(parameters)
+
+    return checkpointed
