@@ -1,0 +1,85 @@
+"""Initializers against mlx.nn.init: the same seed gives the same values."""
+
+import mlx.core
+import mlx.nn
+import numpy as np
+import pytest
+import treadle.core as mx
+
+import treadle.nn as nn
+
+CASES = {
+    "constant": lambda init: init.constant(0.5),
+    "normal": lambda init: init.normal(1.0, 0.2),
+    "uniform": lambda init: init.uniform(-2, 3),
+    "identity": lambda init: init.identity(),
+    "glorot_normal": lambda init: init.glorot_normal(),
+    "glorot_normal with gain": lambda init: lambda a: init.glorot_normal()(a, gain=4.0),
+    "glorot_uniform": lambda init: init.glorot_uniform(),
+    "glorot_uniform with gain": lambda init: lambda a: init.glorot_uniform()(a, 4.0),
+    "he_normal": lambda init: init.he_normal(),
+    "he_normal fan_out": lambda init: lambda a: init.he_normal()(a, mode="fan_out", gain=5),
+    "he_uniform": lambda init: init.he_uniform(),
+    "he_uniform fan_out": lambda init: lambda a: init.he_uniform()(a, "fan_out", 5),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("shape", [(5, 5), (4, 3, 2, 6)])
+def test_values_are_those_of_mlx(name, shape):
+    if name == "identity" and len(shape) != 2:
+        pytest.skip("the identity is a matrix")
+    values = []
+    for nn_, mx_ in ((nn, mx), (mlx.nn, mlx.core)):
+        mx_.random.seed(3)
+        values.append(np.array(CASES[name](nn_.init)(mx_.zeros(shape))))
+    np.testing.assert_allclose(*values, rtol=2e-6, atol=2e-6)
+
+
+def test_a_shape_does_as_well_as_an_array():
+    assert nn.init.he_normal()((3, 4)).shape == (3, 4)
+    assert nn.init.uniform(dtype=mx.bfloat16)([3, 4]).dtype == mx.bfloat16
+    assert nn.init.constant(2.0)(3).tolist() == [2, 2, 2]
+
+
+def test_layers_start_as_those_of_mlx_do():
+    values = []
+    for nn_, mx_ in ((nn, mx), (mlx.nn, mlx.core)):
+        mx_.random.seed(11)
+        layer = nn_.Linear(6, 3)
+        values.append((np.array(layer.weight), np.array(layer.bias)))
+    for a, b in zip(*values, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: nn.init.he_normal()((3,)), "at least two axes"),
+        (lambda: nn.init.glorot_uniform()(mx.zeros(3)), "at least two axes"),
+        (lambda: nn.init.he_uniform()((3, 3), mode="fan"), "'fan'"),
+        (lambda: nn.init.identity()((2, 3)), "square"),
+    ],
+)
+def test_wrong_shapes_are_errors(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_the_reference_snippet_initializes_a_model():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    seen = []
+
+    def init_weights(key, module):
+        seen.append(key)
+        if isinstance(module, nn.Linear):
+            module.weight = nn.init.constant(0.25)(module.weight.shape)
+
+    model.apply_to_modules(init_weights)
+    assert seen == ["", "layers.2", "layers.1", "layers.0"]
+    assert {v for layer in (0, 2) for row in model.layers[layer].weight.tolist() for v in row} == {0.25}
+
+
+def test_a_fan_of_a_vector_names_the_parameter():
+    with pytest.raises(ValueError, match=r"^layers\.0\.bias: \[he_normal\]"):
+        nn.Sequential(nn.Linear(3, 4)).apply(nn.init.he_normal())
