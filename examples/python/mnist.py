@@ -1,0 +1,112 @@
+"""Trains a classifier of handwritten digits, as examples/cpp/mnist.cpp does.
+
+python examples/python/mnist.py --compile --save digits.safetensors
+python examples/python/mnist.py --load digits.safetensors
+"""
+
+import argparse
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import treadle.core as mx
+
+import treadle.nn as nn
+import treadle.optimizers as optim
+
+
+class Mlp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l1 = nn.Linear(784, 256)
+        self.l2 = nn.Linear(256, 10)
+
+    def __call__(self, x):
+        return self.l2(nn.relu(self.l1(x.reshape(x.shape[0], -1))))
+
+
+MODELS = {"mlp": Mlp}
+
+
+def read_idx(path):
+    """An array of an IDX file of bytes: two zero bytes, type 8, the number of axes, their lengths, the values."""
+    data = path.read_bytes()
+    shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+def load(folder, part):
+    """images (N, 28, 28, 1) float32 in [0, 1], labels (N,) uint8."""
+    images = read_idx(folder / f"{part}-images-idx3-ubyte")[..., None].astype(np.float32) / 255
+    return mx.array(images), mx.array(read_idx(folder / f"{part}-labels-idx1-ubyte"))
+
+
+def accuracy(model, images, labels):
+    model.eval()
+    right = mx.mean(mx.argmax(model(images), axis=1) == labels).item()
+    model.train()
+    return right
+
+
+def train(model, options):
+    images, labels = load(options.data, "train")
+    test = load(options.data, "t10k")
+    optimizer = optim.SGD(options.rate, momentum=0.9)
+    optimizer.init(model.trainable_parameters())
+
+    def loss_of(x, y):
+        return nn.losses.cross_entropy(model(x), y, reduction="mean")
+
+    loss_and_gradients = nn.value_and_grad(model, loss_of)
+
+    def step(x, y):
+        loss, gradients = loss_and_gradients(x, y)
+        optimizer.update(model, gradients)
+        return loss
+
+    state = [model.state, optimizer.state]
+    if options.compile:
+        step = partial(mx.compile, inputs=state, outputs=state)(step)
+
+    rng = np.random.default_rng(options.seed)
+    steps = len(labels) // options.batch
+    for epoch in range(1, options.epochs + 1):
+        order = mx.array(rng.permutation(len(labels)).astype(np.uint32))
+        start, total = time.perf_counter(), 0.0
+        for i in range(steps):
+            pick = order[i * options.batch : (i + 1) * options.batch]
+            loss = step(images[pick], labels[pick])
+            mx.eval(loss, state)
+            total += loss.item()
+        rate = steps * options.batch / (time.perf_counter() - start)
+        line = f"epoch {epoch:2}  loss {total / steps:.4f}  test accuracy {accuracy(model, *test):.4f}"
+        print(f"{line}  {rate:.0f} images/s", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Trains a classifier of handwritten digits.")
+    parser.add_argument("--data", type=Path, default="data/mnist", help="folder of the four IDX files")
+    parser.add_argument("--model", choices=MODELS, default="mlp")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=0.1, help="learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true", help="compile the training step")
+    parser.add_argument("--save", metavar="FILE", help="write the weights here, as safetensors")
+    parser.add_argument("--load", metavar="FILE", help="read weights and print the test accuracy; no training")
+    options = parser.parse_args()
+
+    mx.random.seed(options.seed)
+    model = MODELS[options.model]()
+    if options.load:
+        model.load_weights(options.load)
+        print(f"test accuracy {accuracy(model, *load(options.data, 't10k')):.4f}")
+        return
+    train(model, options)
+    if options.save:
+        model.save_weights(options.save)
+
+
+if __name__ == "__main__":
+    main()
