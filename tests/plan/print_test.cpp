@@ -61,6 +61,23 @@ TEST(PlanText, LayerNormAndItsInputGradientAreFewSteps) {
   EXPECT_LE(steps_of(text), 3) << text;
 }
 
+TEST(PlanText, AnUpdateFollowsItsGradient) {
+  array x = values({8, 32}), w1 = values({32, 32}), w2 = values({32, 32});
+  eval({x, w1, w2});
+  auto loss = [&](const Arrays& w) {
+    return Arrays{sum(matmul(tanh(matmul(x, w[0])), w[1]))};
+  };
+  Arrays g = grad(ArraysFn(loss), {0, 1})({w1, w2});
+  w1 = w1 - g[0] * 0.1f;
+  w2 = w2 - g[1] * 0.1f;
+  g.clear();
+  std::string text = plan_text(Arrays{w1, w2});
+  // w2's gradient is ready before w1's: so is its update.
+  size_t first = text.find("fused[multiply subtract]"), last_matmul = text.rfind(" matmul\n");
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_LT(first, last_matmul) << text;
+}
+
 TEST(PlanText, DotIsAGraph) {
   array x = values({4});
   array y = exp(x) * 2.0f;

@@ -342,6 +342,74 @@ class Grouper {
     for (int32_t& g : result_.group_of) {
       if (g >= 0) g = renumber[find(size_t(g))];
     }
+    hoist_updates();
+  }
+
+  // A group whose results are all wanted frees arena memory by running early, and
+  // takes none: an optimizer's update of a parameter runs just after the
+  // parameter's gradient. It still follows every other reader of the arrays that
+  // it may overwrite.
+  void hoist_updates() {
+    size_t count = result_.groups.size();
+    std::vector<uint8_t> read_elsewhere(p_.values.size(), 0);
+    std::unordered_map<uint32_t, std::vector<size_t>> leaf_readers;
+    std::vector<int32_t> last_producer(count, -1);
+    for (uint32_t n = 0; n < p_.nodes.size(); ++n) {
+      int32_t g = result_.group_of[n];
+      if (g < 0) continue;
+      for (uint32_t v : p_.inputs_of(n)) {
+        uint32_t u = root(v);
+        int32_t made = producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
+        if (made < 0) {
+          auto& readers = leaf_readers[u];
+          if (readers.empty() || readers.back() != size_t(g)) readers.push_back(size_t(g));
+        } else if (made != g) {
+          read_elsewhere[u] = 1;
+          last_producer[size_t(g)] = std::max(last_producer[size_t(g)], made);
+        }
+      }
+    }
+    auto only_results = [&](const Group& group) {
+      if (!group.fusible) return false;
+      for (uint32_t n : group.nodes) {
+        uint32_t v = p_.nodes[n].first_out;
+        if (read_elsewhere[v] && !values_[v].wanted) return false;
+      }
+      return true;
+    };
+    std::vector<size_t> key(count), order(count);
+    for (size_t g = 0; g < count; ++g) {
+      order[g] = key[g] = g;
+      const Group& group = result_.groups[g];
+      if (last_producer[g] < 0 || !only_results(group)) continue;
+      size_t earliest = key[size_t(last_producer[g])];
+      for (uint32_t n : group.nodes) {
+        for (uint32_t v : p_.inputs_of(n)) {
+          uint32_t u = root(v);
+          int32_t made = producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
+          if (made >= 0) {
+            if (size_t(made) != g) earliest = std::max(earliest, key[size_t(made)]);
+          } else if (p_.spec(u).shape == p_.spec(group.space).shape) {
+            for (size_t reader : leaf_readers[u]) {
+              if (reader != g) earliest = std::max(earliest, reader);
+            }
+          }
+        }
+      }
+      key[g] = std::min(g, earliest);
+    }
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return key[a] < key[b]; });
+    std::vector<Group> sorted;
+    std::vector<int32_t> renumber(count);
+    for (size_t g : order) {
+      renumber[g] = int32_t(sorted.size());
+      sorted.push_back(std::move(result_.groups[g]));
+    }
+    result_.groups = std::move(sorted);
+    for (int32_t& g : result_.group_of) {
+      if (g >= 0) g = renumber[size_t(g)];
+    }
   }
 
   const Program& p_;
