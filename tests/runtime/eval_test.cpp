@@ -7,6 +7,7 @@
 #include <cstring>
 #include <thread>
 
+#include "tests/runtime/fake_device.h"
 #include "tests/support/op_check.h"
 #include "treadle/graph/trace.h"
 #include "treadle/runtime/backend.h"
@@ -128,45 +129,18 @@ TEST(Streams, AsyncEvalReturnsAndALaterUseWaits) {
   synchronize();
 }
 
-// A second device: the CPU's kernels over memory that is marked as another's.
-class FakeDevice : public runtime::Backend {
- public:
-  int device_count() const override { return 1; }
-  void* allocate(size_t bytes, int) override {
-    ++allocations;
-    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-  }
-  void free(void* p, size_t, int) override { std::free(p); }
-  void copy_in(void* to, const void* host, size_t bytes, int) override {
-    ++copies_in;
-    std::memcpy(to, host, bytes);
-  }
-  void copy_out(void* host, const void* from, size_t bytes, int) override {
-    ++copies_out;
-    std::memcpy(host, from, bytes);
-  }
-  runtime::KernelTable& kernels() override {
-    return runtime::kernel_table(Device::Type::cpu);
-  }
-  int threads() const override { return 1; }
-
-  int allocations = 0, copies_in = 0, copies_out = 0;
-};
-
 TEST(Devices, ValuesCrossBetweenTwoMemoriesAndStayResident) {
-  auto* fake = new FakeDevice;  // its memory is cached for the process
-  runtime::set_backend(Device::Type::gpu, fake);
+  testing::FakeDeviceScope scope;
+  testing::FakeDevice* fake = scope.device;
   array x = filled(1000, 2);
   array y = multiply(x, 3.0f, gpu);
   array z = add(y, x, gpu);
   EXPECT_EQ(z.to_vector<float>()[999], 8);
-  EXPECT_GT(fake->allocations, 0);
+  EXPECT_EQ(z.output()->buffer->device, gpu);
   EXPECT_EQ(fake->copies_in, 1) << "x is copied once and its copy is kept";
   EXPECT_GT(fake->copies_out, 0);
   array back = add(y, 1.0f, cpu);
   EXPECT_EQ(back.to_vector<float>()[0], 7);
-  clear_cache(gpu);
-  runtime::set_backend(Device::Type::gpu, nullptr);
 }
 
 TEST(Devices, AMissingDeviceIsAClearError) {

@@ -3,6 +3,8 @@
 #include <list>
 #include <unordered_map>
 
+#include "treadle/runtime/backend.h"
+
 namespace treadle::runtime {
 
 namespace {
@@ -55,6 +57,7 @@ Entry& entry_for(const plan::Program& program, Device::Type device) {
 std::shared_ptr<Instance> instance_for(const plan::Program& program, Device::Type device) {
   Entry& e = entry_for(program, device);
   Hash128 sizes = plan::size_key(program);
+  sizes.hi += uint64_t(backend(device).threads());  // scratch is sized for them
   for (auto it = e.instances.begin(); it != e.instances.end(); ++it) {
     if (it->first == sizes) {
       e.instances.splice(e.instances.begin(), e.instances, it);
