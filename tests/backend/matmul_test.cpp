@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "treadle/backend/cpu/ref/matmul.h"
@@ -182,6 +183,7 @@ TEST(MatmulKernels, TakeNansAndInfinities) {
   const Tensor a = tensor(float32, {2, 2}, {inf, 1, NAN, 0}),
                b = tensor(float32, {2, 2}, {1, 0, 2, 3});
   for (const runtime::Kernel& k : kernels()) {
+    if (!why_not(k, Matmul{}, {a, b}).empty()) continue;
     const std::vector<double> y = call(k, Matmul{}, {a, b})[0].values();
     EXPECT_EQ(y[0], inf) << k.name;
     EXPECT_TRUE(std::isnan(y[1])) << k.name;  // inf * 0
@@ -191,8 +193,10 @@ TEST(MatmulKernels, TakeNansAndInfinities) {
 
 TEST(MatmulKernels, SayWhyTheyDoNotTakeADtype) {
   const Tensor a = integers(float64, {2, 2}, 1);
-  EXPECT_EQ(why_not(cpu::onednn_matmul(), Matmul{}, {a, a}),
-            "takes float32, bfloat16 and float16, not float64");
+  EXPECT_THAT(
+      why_not(cpu::onednn_matmul(), Matmul{}, {a, a}),
+      ::testing::AnyOf("takes float32, bfloat16 and float16, not float64",
+                       "this build has no oneDNN"));
   const Tensor c = integers(complex64, {2, 2}, 1);
   EXPECT_EQ(why_not(cpu::own_matmul(), Matmul{}, {c, c}),
             "takes floating dtypes, not complex64");

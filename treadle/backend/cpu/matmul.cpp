@@ -44,13 +44,13 @@ struct Steps {
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Where the own kernel beats the library: measured limits on multiplications. b
-// has to stay in the first cache, and copying b, or converting all of it,
-// costs.
+// has to stay in the first cache. A batch spreads the cost of one library call.
 bool is_small(const Product& p, Library library) {
   if (library == Library::own) return true;
   const int64_t work = p.m * p.n * p.k;
   if (is_half(p.dtype)) return work <= 8 * 8 * 8;
-  return work <= 64 * 64 * 64 && p.n * p.k <= 2 * 64 * 64;
+  const int64_t limit = p.batch_size() < 8 ? 64 : 32;
+  return work <= limit * limit * limit && p.n * p.k <= 2 * 64 * 64;
 }
 
 Dtype library_dtype(Library library, Dtype dtype) {
