@@ -17,10 +17,14 @@ namespace treadle::backend::cpu {
 namespace {
 
 using runtime::Kernel;
-using runtime::Operand;
-using runtime::Task;
 
 enum class Unknown { x, w, y };
+
+#ifdef TREADLE_HAS_ONEDNN
+
+using namespace onednn;
+using runtime::Operand;
+using runtime::Task;
 
 // The convolution that oneDNN computes: no dilated input, kernel read forwards.
 // A convolution with a dilated input (and stride 1) is the transpose of one
@@ -70,7 +74,6 @@ template <class O>
 std::string why_not(const Op& op,
                     std::span<const Spec> in,
                     std::span<const Spec> out) {
-#ifdef TREADLE_HAS_ONEDNN
   const Dtype dtype = in[0].dtype;
   if (dtype != float32 && !is_half(dtype)) {
     return fmt::format("takes float32, bfloat16 and float16, not {}",
@@ -89,17 +92,7 @@ std::string why_not(const Op& op,
     }
   }
   return "";
-#else
-  (void)op;
-  (void)in;
-  (void)out;
-  return "this build has no oneDNN";
-#endif
 }
-
-#ifdef TREADLE_HAS_ONEDNN
-
-using namespace onednn;
 
 // A convolution and the reordering of its weight, ready to be called.
 struct ConvCall {
@@ -403,21 +396,26 @@ size_t perform(const Task& task, bool run) {
   return space.used();
 }
 
-#endif
+template <class O, Unknown unknown>
+Kernel kernel(std::string_view name) {
+  return {
+      .name = name,
+      .why_not = why_not<O>,
+      .run = [](const Task& task) { perform<O, unknown>(task, true); },
+      .workspace =
+          [](const Task& task) { return perform<O, unknown>(task, false); }};
+}
+
+#else
 
 template <class O, Unknown unknown>
 Kernel kernel(std::string_view name) {
-  Kernel k;
-  k.name = name;
-  k.why_not = why_not<O>;
-#ifdef TREADLE_HAS_ONEDNN
-  k.run = [](const Task& task) { perform<O, unknown>(task, true); };
-  k.workspace = [](const Task& task) {
-    return perform<O, unknown>(task, false);
-  };
-#endif
-  return k;
+  return {.name = name,
+          .why_not = [](const Op&, std::span<const Spec>, std::span<const Spec>)
+              -> std::string { return "this build has no oneDNN"; }};
 }
+
+#endif
 
 }  // namespace
 
