@@ -17,7 +17,6 @@ struct Run {
   Device device;
   std::vector<void*> base;       // by root value
   std::vector<BufferPtr> buffer; // by root value, where it has one
-  std::vector<uint64_t> numbers; // by leaf: those kept inside nodes, which may go
   BufferPtr arena;
   // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
   std::shared_ptr<uint64_t[]> numbers;
