@@ -8,6 +8,7 @@
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/conv.h"
 #include "treadle/nn/functional/dropout.h"
+#include "treadle/nn/functional/embedding.h"
 #include "treadle/nn/functional/init.h"
 #include "treadle/nn/functional/linear.h"
 #include "treadle/nn/functional/losses.h"

@@ -86,6 +86,10 @@ struct AxisOrAxes {
   Axes axes;
 };
 
+// Sets a Python error; in front of the text goes the module being called:
+// "layers.1 (Linear 64->64): ". Defined in nn.cpp.
+void set_error(PyObject* type, const char* what);
+
 // Runs f without the interpreter's lock: for what waits.
 template <class F>
 auto unlocked(F&& f) {

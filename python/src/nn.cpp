@@ -8,9 +8,14 @@
 #include <nanobind/stl/string.h>
 
 #include "treadle/nn/functional/activations.h"
+#include "treadle/nn/functional/conv.h"
+#include "treadle/nn/functional/dropout.h"
+#include "treadle/nn/functional/embedding.h"
 #include "treadle/nn/functional/init.h"
 #include "treadle/nn/functional/linear.h"
 #include "treadle/nn/functional/losses.h"
+#include "treadle/nn/functional/normalization.h"
+#include "treadle/ops/pool.h"
 
 #include "bindings.h"
 #include "convert.h"
@@ -37,17 +42,6 @@ nb::dict to_dict(const Tree& parameters) {
 // error. Leaked on purpose: errors may come while the interpreter ends.
 nb::object* module_path = nullptr;
 
-void set_error(PyObject* type, const char* what) {
-  std::string message = what;
-  if (module_path) {
-    try {
-      message = nb::cast<std::string>((*module_path)()) + message;
-    } catch (nb::python_error&) {  // the error itself matters more
-    }
-  }
-  PyErr_SetString(type, message.c_str());
-}
-
 void translate(const std::exception_ptr& error, void*) {
   try {
     std::rethrow_exception(error);
@@ -58,136 +52,6 @@ void translate(const std::exception_ptr& error, void*) {
   } catch (const std::runtime_error& e) {
     set_error(PyExc_RuntimeError, e.what());
   }
-}
-
-// --- functions ---------------------------------------------------------------
-
-using Function = array (*)(const array&);
-
-template <Function f>
-void def(nb::module_& m,
-         const char* signature,
-         const char* name,
-         const char* doc) {
-  m.def(
-      name,
-      [](const Operand& x) { return wrap(f(x.to_array())); },
-      "x"_a,
-      nb::sig(signature),
-      doc);
-}
-
-// A function of an array and numbers that have defaults.
-#define TREADLE_UNARY(name, doc) \
-  def<nn::name>(m, "def " #name "(x: array) -> array", #name, doc)
-
-void bind_activations(nb::module_& m) {
-  TREADLE_UNARY(sigmoid, R"(:math:`1 / (1 + e^{-x})`, elementwise.)");
-  TREADLE_UNARY(tanh, "Hyperbolic tangent, elementwise.");
-  TREADLE_UNARY(relu, R"(:math:`\max(x, 0)`, elementwise.)");
-  TREADLE_UNARY(relu2, R"(:math:`\max(x, 0)^2`, elementwise.)");
-  TREADLE_UNARY(relu6, R"(:math:`\min(\max(x, 0), 6)`, elementwise.)");
-  TREADLE_UNARY(selu,
-                R"(:math:`1.0507\, \mathrm{elu}(x, 1.67326)`, elementwise.)");
-  TREADLE_UNARY(silu,
-                R"(:math:`x \sigma(x)`, elementwise; also called swish.)");
-  TREADLE_UNARY(
-      gelu, R"(:math:`x (1 + \mathrm{erf}(x / \sqrt 2)) / 2`, elementwise.)");
-  TREADLE_UNARY(
-      gelu_approx,
-      R"(:math:`\frac{x}{2} (1 + \tanh(\sqrt{2 / \pi} (x + 0.044715 x^3)))`, within 0.0005 of :func:`gelu`.)");
-  TREADLE_UNARY(gelu_fast_approx,
-                R"(:math:`x \sigma(1.702 x)`, within 0.021 of :func:`gelu`.)");
-  TREADLE_UNARY(mish, R"(:math:`x \tanh(\mathrm{softplus}(x))`, elementwise.)");
-  TREADLE_UNARY(hardswish,
-                R"(:math:`x \min(\max(x + 3, 0), 6) / 6`, elementwise.)");
-  TREADLE_UNARY(softsign, R"(:math:`x / (1 + |x|)`, elementwise.)");
-  TREADLE_UNARY(log_sigmoid, R"(:math:`-\mathrm{softplus}(-x)`, elementwise.)");
-
-#define TREADLE_WITH_NUMBER(name, argument, value, doc)                \
-  m.def(                                                               \
-      #name,                                                           \
-      [](const Operand& x, double v) {                                 \
-        return wrap(nn::name(x.to_array(), v));                        \
-      },                                                               \
-      "x"_a,                                                           \
-      #argument##_a = value,                                           \
-      nb::sig("def " #name "(x: array, " #argument ": float = " #value \
-              ") -> array"),                                           \
-      doc)
-  TREADLE_WITH_NUMBER(
-      leaky_relu,
-      negative_slope,
-      0.01,
-      R"(:math:`\max(x, \text{negative\_slope} \cdot x)`, elementwise.)");
-  TREADLE_WITH_NUMBER(
-      elu, alpha, 1.0, R"(x where positive, else :math:`\alpha (e^x - 1)`.)");
-  TREADLE_WITH_NUMBER(
-      celu,
-      alpha,
-      1.0,
-      R"(:math:`\max(0, x) + \alpha (e^{\min(0, x) / \alpha} - 1)`, elementwise.)");
-  TREADLE_WITH_NUMBER(softshrink,
-                      lambd,
-                      0.5,
-                      "x moved towards 0 by lambd; 0 where |x| <= lambd.");
-  TREADLE_WITH_NUMBER(hard_shrink, lambd, 0.5, "x where |x| > lambd, else 0.");
-  TREADLE_WITH_NUMBER(
-      step, threshold, 0.0, "1 where x >= threshold, else 0; int32.");
-
-#define TREADLE_ALONG_AXIS(name, doc)                              \
-  m.def(                                                           \
-      #name,                                                       \
-      [](const Operand& x, int axis) {                             \
-        return wrap(nn::name(x.to_array(), axis));                 \
-      },                                                           \
-      "x"_a,                                                       \
-      "axis"_a = -1,                                               \
-      nb::sig("def " #name "(x: array, axis: int = -1) -> array"), \
-      doc)
-  TREADLE_ALONG_AXIS(softmax,
-                     R"(:math:`e^{x_i} / \sum_j e^{x_j}` along an axis.)");
-  TREADLE_ALONG_AXIS(softmin, "softmax(-x) along an axis.");
-  TREADLE_ALONG_AXIS(log_softmax,
-                     "log(softmax(x)) along an axis, without overflow.");
-  TREADLE_ALONG_AXIS(
-      glu,
-      R"(:math:`a\, \sigma(b)` for the halves a, b of x along an axis of even length.)");
-
-  m.def(
-      "prelu",
-      [](const Operand& x, const Operand& alpha) {
-        array a = x.to_array();
-        return wrap(nn::prelu(a, alpha.to_array(a.dtype())));
-      },
-      "x"_a,
-      "alpha"_a,
-      nb::sig("def prelu(x: array, alpha: array) -> array"),
-      R"(:math:`\max(0, x) + \alpha \min(0, x)`, elementwise; alpha is an array.)");
-  m.def(
-      "softplus",
-      [](const Operand& x, double beta, double threshold) {
-        return wrap(nn::softplus(x.to_array(), beta, threshold));
-      },
-      "x"_a,
-      "beta"_a = 1.0,
-      "threshold"_a = 20.0,
-      nb::sig("def softplus(x: array, beta: float = 1.0, threshold: float = "
-              "20.0) -> array"),
-      R"(:math:`\log(1 + e^{\beta x}) / \beta`; x itself where :math:`\beta x` > threshold.
-
-With the defaults the exact ``logaddexp(x, 0)``, from which the linear part differs by less than 2.1e-9.)");
-  m.def(
-      "hard_tanh",
-      [](const Operand& x, double low, double high) {
-        return wrap(nn::hard_tanh(x.to_array(), low, high));
-      },
-      "x"_a,
-      "min_val"_a = -1.0,
-      "max_val"_a = 1.0,
-      nb::sig("def hard_tanh(x: array, min_val: float = -1.0, max_val: float = "
-              "1.0) -> array"),
-      "min(max(x, min_val), max_val), elementwise.");
 }
 
 void bind_layers(nb::module_& m) {
@@ -211,6 +75,197 @@ void bind_layers(nb::module_& m) {
       "output_dims"_a,
       "bias"_a = true,
       R"(The weight (out, in) and bias (out,) that Linear starts from, uniform in :math:`\pm 1 / \sqrt{\text{in}}`.)");
+  m.def(
+      "embedding",
+      [](const Operand& x, const array& w) {
+        return wrap(nn::embedding(x.to_array(), w));
+      },
+      "x"_a,
+      "w"_a,
+      nb::sig("def embedding(x: array, w: array) -> array"),
+      "Rows of a table: x (...) integers, w (N, D) -> (..., D).");
+  m.def(
+      "embedding_init",
+      [](int num, int dims) { return to_dict(nn::embedding_init(num, dims)); },
+      "num_embeddings"_a,
+      "dims"_a,
+      R"(The weight (num, dims) that Embedding starts from, normal with deviation :math:`1 / \sqrt{\text{dims}}`.)");
+}
+
+void bind_conv(nb::module_& m) {
+  m.def(
+      "conv",
+      [](const array& x,
+         const array& w,
+         const array* bias,
+         const IntOrShape& stride,
+         const IntOrShape& padding,
+         const IntOrShape& dilation,
+         int groups) {
+        return wrap(nn::conv(x,
+                             w,
+                             or_null(bias),
+                             stride.shape,
+                             padding.shape,
+                             dilation.shape,
+                             groups));
+      },
+      "x"_a,
+      "w"_a,
+      "bias"_a.none() = nb::none(),
+      "stride"_a = 1,
+      "padding"_a = 0,
+      "dilation"_a = 1,
+      "groups"_a = 1,
+      "Convolution over 1, 2 or 3 spatial axes, plus a bias: x (N, ..., C), w "
+      "(O, ..., C / groups) -> (N, ..., O).");
+  m.def(
+      "conv_transpose",
+      [](const array& x,
+         const array& w,
+         const array* bias,
+         const IntOrShape& stride,
+         const IntOrShape& padding,
+         const IntOrShape& dilation,
+         const IntOrShape& output_padding) {
+        return wrap(nn::conv_transpose(x,
+                                       w,
+                                       or_null(bias),
+                                       stride.shape,
+                                       padding.shape,
+                                       dilation.shape,
+                                       output_padding.shape));
+      },
+      "x"_a,
+      "w"_a,
+      "bias"_a.none() = nb::none(),
+      "stride"_a = 1,
+      "padding"_a = 0,
+      "dilation"_a = 1,
+      "output_padding"_a = 0,
+      "Transposed convolution plus a bias: x (N, ..., C), w (O, ..., C) -> (N, "
+      "..., O).");
+  m.def(
+      "conv_init",
+      [](int in, int out, const Shape& kernel, int groups, bool bias) {
+        return to_dict(nn::conv_init(in, out, kernel, groups, bias));
+      },
+      "in_channels"_a,
+      "out_channels"_a,
+      "kernel"_a,
+      "groups"_a = 1,
+      "bias"_a = true,
+      "The weight (out, ..., in / groups) and bias (out,) that a convolution "
+      "starts from.");
+  m.def(
+      "max_pool",
+      [](const array& x,
+         const Shape& window,
+         const Shape& stride,
+         const Shape& padding) {
+        return wrap(max_pool(x, window, stride, padding));
+      },
+      "x"_a,
+      "window"_a,
+      "stride"_a,
+      "padding"_a,
+      "The largest value of each window; padding counts as the lowest.");
+  m.def(
+      "avg_pool",
+      [](const array& x,
+         const Shape& window,
+         const Shape& stride,
+         const Shape& padding) {
+        return wrap(avg_pool(x, window, stride, padding));
+      },
+      "x"_a,
+      "window"_a,
+      "stride"_a,
+      "padding"_a,
+      "The mean of each window; padding counts as zeros.");
+}
+
+void bind_norms(nb::module_& m) {
+  m.def(
+      "batch_norm",
+      [](const array& x,
+         const array* weight,
+         const array* bias,
+         const array* running_mean,
+         const array* running_var,
+         double momentum,
+         double eps) {
+        nn::BatchNormed r = nn::batch_norm(x,
+                                           or_null(weight),
+                                           or_null(bias),
+                                           or_null(running_mean),
+                                           or_null(running_var),
+                                           momentum,
+                                           eps);
+        nb::object mean = nb::none(), var = nb::none();
+        if (running_mean) {
+          mean = wrap(r.running_mean);
+          var = wrap(r.running_var);
+        }
+        return nb::make_tuple(wrap(r.y), mean, var);
+      },
+      "x"_a,
+      "weight"_a.none(),
+      "bias"_a.none(),
+      "running_mean"_a.none(),
+      "running_var"_a.none(),
+      "momentum"_a = 0.1,
+      "eps"_a = 1e-5,
+      "Batch normalization with the statistics of x; returns the result and "
+      "the new running mean and variance.");
+  m.def(
+      "batch_norm_with",
+      [](const array& x,
+         const array* weight,
+         const array* bias,
+         const array* mean,
+         const array* var,
+         double eps) {
+        return wrap(nn::batch_norm_with(x,
+                                        or_null(weight),
+                                        or_null(bias),
+                                        or_null(mean),
+                                        or_null(var),
+                                        eps));
+      },
+      "x"_a,
+      "weight"_a.none(),
+      "bias"_a.none(),
+      "mean"_a.none(),
+      "var"_a.none(),
+      "eps"_a = 1e-5,
+      "Batch normalization with a given mean and variance; None stands for "
+      "those of x.");
+}
+
+void bind_dropout(nb::module_& m) {
+  using Dropout = array (*)(const array&, double, const array&);
+  auto add = [&m](const char* name, Dropout f, const char* doc) {
+    m.def(
+        name,
+        [f](const array& x, double p, const array* key) {
+          return wrap(f(x, p, or_null(key)));
+        },
+        "x"_a,
+        "p"_a = 0.5,
+        "key"_a.none() = nb::none(),
+        doc);
+  };
+  add("dropout",
+      nn::dropout,
+      "Zeroes each element with probability p and divides the others by 1 - "
+      "p.");
+  add("dropout2d",
+      nn::dropout2d,
+      "Dropout of whole channels of images, (N, H, W, C) or (H, W, C).");
+  add("dropout3d",
+      nn::dropout3d,
+      "Dropout of whole channels of volumes, (N, D, H, W, C) or (D, H, W, C).");
 }
 
 void bind_losses(nb::module_& m) {
@@ -305,11 +360,25 @@ void bind_init(nb::module_& parent) {
 
 }  // namespace
 
+void set_error(PyObject* type, const char* what) {
+  std::string message = what;
+  if (module_path) {
+    try {
+      message = nb::cast<std::string>((*module_path)()) + message;
+    } catch (nb::python_error&) {  // the error itself matters more
+    }
+  }
+  PyErr_SetString(type, message.c_str());
+}
+
 void bind_nn(nb::module_& core) {
   nb::module_ m =
       core.def_submodule("_nn", "The mathematics of layers and losses.");
-  bind_activations(m);
+  bind_nn_activations(m);
   bind_layers(m);
+  bind_conv(m);
+  bind_norms(m);
+  bind_dropout(m);
   bind_losses(m);
   bind_init(m);
   bind_nn_trees(m);

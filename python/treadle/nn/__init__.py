@@ -1,7 +1,7 @@
 """Layers, losses, initializers and transforms of models, with MLX's names."""
 
 from treadle._missing import module_getattr
-from treadle.nn import init, losses
+from treadle.nn import _where, init, losses
 from treadle.nn.layers import *
 from treadle.nn.layers import __getattr__ as _layer_getattr
 from treadle.nn.utils import checkpoint, value_and_grad

@@ -39,4 +39,32 @@ Tree conv2d_init(int in,
                  bool bias = true,
                  Dtype dtype = float32);
 
+// The same for 1, 2 or 3 spatial axes: x (N, ..., C), w (O, ..., C / groups). A
+// list has one entry for each axis or one for all; empty is 1, or no padding.
+array conv(const array& x,
+           const array& w,
+           const array& bias = {},
+           const Shape& stride = {},
+           const Shape& padding = {},
+           const Shape& dilation = {},
+           int groups = 1);
+
+// Transposed convolution plus bias; x (N, ..., C), w (O, ..., C). An axis gets
+// (L - 1) stride - 2 padding + dilation (K - 1) + 1 + output_padding elements.
+array conv_transpose(const array& x,
+                     const array& w,
+                     const array& bias = {},
+                     const Shape& stride = {},
+                     const Shape& padding = {},
+                     const Shape& dilation = {},
+                     const Shape& output_padding = {});
+
+// As conv2d_init, for a kernel of any number of axes.
+Tree conv_init(int in,
+               int out,
+               const Shape& kernel,
+               int groups = 1,
+               bool bias = true,
+               Dtype dtype = float32);
+
 }  // namespace treadle::nn

@@ -61,16 +61,19 @@ from treadle.nn.layers.activations import (
 )
 from treadle.nn.layers.base import Module
 from treadle.nn.layers.containers import Sequential
+from treadle.nn.layers.convolution import Conv1d, Conv2d, Conv3d
+from treadle.nn.layers.convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from treadle.nn.layers.dropout import Dropout, Dropout2d, Dropout3d
+from treadle.nn.layers.embedding import Embedding
 from treadle.nn.layers.linear import Identity, Linear
+from treadle.nn.layers.normalization import BatchNorm
+from treadle.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 
 __getattr__ = module_getattr(
     "treadle.nn",
-    classes="""Bilinear Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d
-        Dropout Dropout2d Dropout3d Embedding BatchNorm GroupNorm InstanceNorm LayerNorm RMSNorm
-        MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d AvgPool3d RNN GRU LSTM
-        MultiHeadAttention Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer
-        TransformerDecoderLayer ALiBi RoPE SinusoidalPositionalEncoding Upsample
-        QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear QuantizedAllToShardedLinear
-        QuantizedShardedToAllLinear FullyShardedModule""",
+    classes="""Bilinear GroupNorm InstanceNorm LayerNorm RMSNorm RNN GRU LSTM MultiHeadAttention Transformer
+        TransformerEncoder TransformerDecoder TransformerEncoderLayer TransformerDecoderLayer ALiBi RoPE
+        SinusoidalPositionalEncoding Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear
+        ShardedToAllLinear QuantizedAllToShardedLinear QuantizedShardedToAllLinear FullyShardedModule""",
     functions="quantize fully_shard shard_linear shard_inplace sum_gradients",
 )

@@ -1,0 +1,72 @@
+"""The parity table of layers, tests/cases/nn_cases.json, which C++ runs too: what MLX's layers are and compute."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import treadle.core as mx
+from treadle.utils import tree_flatten, tree_unflatten
+
+import treadle.nn as nn
+
+TABLE = Path(__file__).resolve().parents[2] / "tests" / "cases" / "nn_cases.json"
+ROWS = json.loads(TABLE.read_text())
+
+
+def fill(shape, seed, scale=1.0):
+    """The values that the table was made with."""
+    i = np.arange(int(np.prod(shape)), dtype=np.int64)
+    return mx.array(((((37 * i + 11 * seed + 5) % 101) / 50.5 - 1) * scale).astype(np.float32).reshape(shape))
+
+
+def fill_parameters(layer):
+    filled = []
+    for k, (name, value) in enumerate(tree_flatten(layer.parameters())):
+        values = fill(value.shape, k + 1, 0.5)
+        filled.append((name, mx.abs(values) + 0.5 if name.endswith("var") else values))
+    if filled:
+        layer.update(tree_unflatten(filled))
+
+
+def tuples(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def name_of(row):
+    arguments = [*map(str, row["args"]), *(f"{k}={v}" for k, v in row["kwargs"].items())]
+    return f"{row['class']}({', '.join(arguments)}){'' if row['training'] else ' eval'}"
+
+
+def assert_is(value, expected, what):
+    assert list(value.shape) == expected["shape"], what
+    np.testing.assert_allclose(np.array(value).ravel(), expected["values"], rtol=2e-5, atol=2e-6, err_msg=what)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=name_of)
+def test_layer_is_and_computes_what_mlx_does(row):
+    layer = getattr(nn, row["class"])(*map(tuples, row["args"]), **{k: tuples(v) for k, v in row["kwargs"].items()})
+    assert layer.train(row["training"]) is layer
+    assert repr(layer) == row["repr"]
+    assert {k: list(v.shape) for k, v in tree_flatten(layer.parameters())} == row["parameters"]
+    assert [k for k, _ in tree_flatten(layer.trainable_parameters())] == row["trainable"]
+
+    fill_parameters(layer)
+    x = fill(row["input"]["shape"], 0, row["input"]["scale"])
+
+    def loss(parameters, x):
+        layer.update(parameters)
+        y = layer(x)
+        return (y * fill(y.shape, 7)).sum(), y
+
+    trainable = layer.trainable_parameters()
+    (_, y), (gradients, x_gradient) = mx.value_and_grad(loss, argnums=(0, 1))(trainable, x)
+    layer.update(trainable)
+    assert_is(y, row["output"], "output")
+    assert_is(x_gradient, row["input_gradient"], "input gradient")
+    assert tree_flatten(gradients, destination={}).keys() == row["gradients"].keys()
+    for name, gradient in tree_flatten(gradients):
+        assert_is(gradient, row["gradients"][name], f"gradient of {name}")
+    for name, value in tree_flatten(layer.parameters()):
+        if name in row["state_after"]:
+            assert_is(value, row["state_after"][name], name)
