@@ -19,6 +19,7 @@
 #include "treadle/nn/modules/linear.h"
 #include "treadle/nn/modules/module.h"
 #include "treadle/nn/modules/normalization.h"
+#include "treadle/nn/modules/pooling.h"
 #include "treadle/nn/modules/sequential.h"
 #include "treadle/nn/modules/shared.h"
 #include "treadle/nn/modules/unary.h"

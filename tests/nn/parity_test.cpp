@@ -1,0 +1,240 @@
+// The parity table, tests/cases/nn_cases.json: every row's names, shapes, repr,
+// output, gradients and state are those of MLX.
+#include <fstream>
+#include <functional>
+#include <map>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "treadle/graph/tree.h"
+#include "treadle/nn/modules/activations.h"
+#include "treadle/nn/modules/conv.h"
+#include "treadle/nn/modules/dropout.h"
+#include "treadle/nn/modules/linear.h"
+#include "treadle/nn/modules/normalization.h"
+#include "treadle/nn/modules/pooling.h"
+#include "treadle/nn/modules/unary.h"
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/transforms/autodiff.h"
+
+#include "tests/nn/values.h"
+
+namespace treadle::nn {
+namespace {
+
+using Json = nlohmann::json;
+using test::expect_values;
+using test::fill;
+
+// A row's constructor arguments: by position, else by name, else the default.
+class Args {
+ public:
+  explicit Args(const Json& row) : row_(row) {}
+  template <class T>
+  T get(size_t position, const char* name, T otherwise) const {
+    const Json* v = find(position, name);
+    return v ? v->get<T>() : otherwise;
+  }
+  Size2 size(size_t position, const char* name, Size2 otherwise) const {
+    const Json* v = find(position, name);
+    if (!v) return otherwise;
+    if (v->is_array()) return Size2((*v)[0].get<int>(), (*v)[1].get<int>());
+    return Size2(v->get<int>());
+  }
+
+ private:
+  const Json* find(size_t position, const char* name) const {
+    if (position < row_["args"].size()) return &row_["args"][position];
+    auto it = row_["kwargs"].find(name);
+    return it == row_["kwargs"].end() ? nullptr : &*it;
+  }
+  const Json& row_;
+};
+
+template <class M>
+Unary plain(const Args&) {
+  return M();
+}
+
+using Factory = std::function<Unary(const Args&)>;
+
+const std::map<std::string, Factory>& factories() {
+  static const std::map<std::string, Factory> all = {
+      {"Identity", plain<Identity>},
+      {"Linear",
+       [](const Args& a) -> Unary {
+         return Linear(a.get(0, "input_dims", 0),
+                       a.get(1, "output_dims", 0),
+                       a.get(2, "bias", true));
+       }},
+      {"Sigmoid", plain<Sigmoid>},
+      {"Tanh", plain<Tanh>},
+      {"ReLU", plain<ReLU>},
+      {"ReLU2", plain<ReLU2>},
+      {"ReLU6", plain<ReLU6>},
+      {"SELU", plain<SELU>},
+      {"SiLU", plain<SiLU>},
+      {"Mish", plain<Mish>},
+      {"Hardswish", plain<Hardswish>},
+      {"HardTanh", plain<HardTanh>},
+      {"Softplus", plain<Softplus>},
+      {"Softsign", plain<Softsign>},
+      {"Softmax", plain<Softmax>},
+      {"Softmin", plain<Softmin>},
+      {"LogSoftmax", plain<LogSoftmax>},
+      {"LogSigmoid", plain<LogSigmoid>},
+      {"LeakyReLU",
+       [](const Args& a) -> Unary {
+         return LeakyReLU(a.get(0, "negative_slope", 0.01));
+       }},
+      {"ELU",
+       [](const Args& a) -> Unary { return ELU(a.get(0, "alpha", 1.0)); }},
+      {"CELU",
+       [](const Args& a) -> Unary { return CELU(a.get(0, "alpha", 1.0)); }},
+      {"GELU",
+       [](const Args& a) -> Unary {
+         return GELU(a.get(0, "approx", std::string("none")));
+       }},
+      {"HardShrink",
+       [](const Args& a) -> Unary {
+         return HardShrink(a.get(0, "lambd", 0.5));
+       }},
+      {"Softshrink",
+       [](const Args& a) -> Unary {
+         return Softshrink(a.get(0, "lambd", 0.5));
+       }},
+      {"Step",
+       [](const Args& a) -> Unary { return Step(a.get(0, "threshold", 0.0)); }},
+      {"GLU", [](const Args& a) -> Unary { return GLU(a.get(0, "axis", -1)); }},
+      {"PReLU",
+       [](const Args& a) -> Unary {
+         return PReLU(a.get(0, "num_parameters", 1), a.get(1, "init", 0.25));
+       }},
+      {"Conv2d",
+       [](const Args& a) -> Unary {
+         return Conv2d(a.get(0, "in_channels", 0),
+                       a.get(1, "out_channels", 0),
+                       a.size(2, "kernel_size", 0),
+                       a.size(3, "stride", 1),
+                       a.size(4, "padding", 0),
+                       a.size(5, "dilation", 1),
+                       a.get(6, "groups", 1),
+                       a.get(7, "bias", true));
+       }},
+      {"MaxPool2d",
+       [](const Args& a) -> Unary {
+         Size2 k = a.size(0, "kernel_size", 0);
+         return MaxPool2d(k, a.size(1, "stride", k), a.size(2, "padding", 0));
+       }},
+      {"AvgPool2d",
+       [](const Args& a) -> Unary {
+         Size2 k = a.size(0, "kernel_size", 0);
+         return AvgPool2d(k, a.size(1, "stride", k), a.size(2, "padding", 0));
+       }},
+      {"BatchNorm",
+       [](const Args& a) -> Unary {
+         return BatchNorm(a.get(0, "num_features", 0),
+                          a.get(1, "eps", 1e-5),
+                          a.get(2, "momentum", 0.1),
+                          a.get(3, "affine", true),
+                          a.get(4, "track_running_stats", true));
+       }},
+      {"Dropout",
+       [](const Args& a) -> Unary { return Dropout(a.get(0, "p", 0.5)); }},
+  };
+  return all;
+}
+
+const Json& table() {
+  static const Json rows =
+      Json::parse(std::ifstream("tests/cases/nn_cases.json"));
+  return rows;
+}
+
+class Parity : public testing::TestWithParam<size_t> {};
+
+void expect_described(const array& got,
+                      const Json& expected,
+                      double tolerance,
+                      const std::string& what) {
+  SCOPED_TRACE(what);
+  EXPECT_EQ(std::vector<int64_t>(got.shape().begin(), got.shape().end()),
+            expected["shape"].get<std::vector<int64_t>>());
+  expect_values(got, expected["values"].get<std::vector<double>>(), tolerance);
+}
+
+TEST_P(Parity, IsThatOfMlx) {
+  const Json& row = table()[GetParam()];
+  SCOPED_TRACE(row["repr"].get<std::string>());
+  auto factory = factories().find(row["class"]);
+  ASSERT_NE(factory, factories().end()) << "no factory for " << row["class"];
+  Unary layer = factory->second(Args(row));
+  Module& m = layer.module();
+  m.train(row["training"]);
+  EXPECT_EQ(m.to_string(), row["repr"].get<std::string>());
+
+  std::map<std::string, std::vector<int64_t>> shapes;
+  NamedArrays filled;
+  for (auto& [name, value] : m.parameters().flatten()) {
+    shapes[name] = {value.shape().begin(), value.shape().end()};
+    array v = fill(value.shape(), int(filled.size()) + 1, 0.5);
+    filled.emplace_back(name, name.ends_with("var") ? abs(v) + 0.5 : v);
+  }
+  EXPECT_EQ(Json(shapes), row["parameters"]);
+  m.update(filled);
+  std::vector<std::string> trainable;
+  for (auto& [name, value] : m.trainable_parameters().flatten())
+    trainable.push_back(name);
+  EXPECT_EQ(Json(trainable), row["trainable"]);
+
+  auto shape = row["input"]["shape"].get<std::vector<int64_t>>();
+  array x = fill(Shape(shape.begin(), shape.end()), 0, row["input"]["scale"]);
+  std::vector<array*> slots = m.trainable_slots();
+  Arrays in{x};
+  std::vector<int> argnums{0};
+  for (array* p : slots) {
+    argnums.push_back(int(in.size()));
+    in.push_back(*p);
+  }
+  auto [values, gradients] = value_and_grad(
+      [&](const Arrays& v) {
+        for (size_t i = 0; i < slots.size(); ++i) *slots[i] = v[i + 1];
+        array y = layer(v[0]);
+        return Arrays{sum(y * fill(y.shape(), 7)), y};
+      },
+      argnums)(in);
+  for (size_t i = 0; i < slots.size(); ++i) *slots[i] = in[i + 1];
+
+  // Sums of a few dozen float32 products.
+  constexpr double kTolerance = 4e-6;
+  expect_described(values[1], row["output"], kTolerance, "output");
+  expect_described(
+      gradients[0], row["input_gradient"], kTolerance, "input gradient");
+  for (size_t i = 0; i < trainable.size(); ++i) {
+    expect_described(gradients[i + 1],
+                     row["gradients"][trainable[i]],
+                     kTolerance,
+                     "gradient of " + trainable[i]);
+  }
+  auto after = m.parameters().flatten();
+  for (auto& [name, value] : after) {
+    if (row["state_after"].contains(name)) {
+      expect_described(value, row["state_after"][name], kTolerance, name);
+    }
+  }
+}
+
+std::string case_name(const testing::TestParamInfo<size_t>& info) {
+  const Json& row = table()[info.param];
+  return std::to_string(info.param) + "_" + row["class"].get<std::string>();
+}
+
+INSTANTIATE_TEST_SUITE_P(Table,
+                         Parity,
+                         testing::Range<size_t>(0, table().size()),
+                         case_name);
+
+}  // namespace
+}  // namespace treadle::nn
