@@ -3,6 +3,7 @@
 from functools import wraps
 
 import treadle.core as mx
+from treadle._missing import module_getattr
 
 
 def value_and_grad(model, fn):
@@ -59,3 +60,6 @@ def checkpoint(module, fn=None):
             module.update(parameters)
 
     return checkpointed
+
+
+__getattr__ = module_getattr("treadle.nn.utils", functions="average_gradients clip_grad_norm_sharded")

@@ -4,19 +4,27 @@ An optimizer takes one as its ``learning_rate``. They print themselves, compare 
 are in the library (treadle/optimizers/schedules.h).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import treadle.core as mx
 from treadle._core import _optimizers as _rules
 
 
 class _Schedule:
-    def __post_init__(self):
+    """A value made of its attributes."""
+
+    def __init__(self, **values):
+        self.__dict__.update(values)
         self(mx.array(0, mx.uint64))  # wrong arguments are errors now, not at the first step
 
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in vars(self).items())})"
 
-@dataclass(frozen=True)
+    def __eq__(self, other):
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self):
+        return hash(repr(self))
+
+
 class exponential_decay(_Schedule):
     """``init * decay_rate ** (step / decay_steps)``.
 
@@ -26,15 +34,13 @@ class exponential_decay(_Schedule):
         decay_steps (float): More than 0. Default: ``1``.
     """
 
-    init: float
-    decay_rate: float
-    decay_steps: float = 1
+    def __init__(self, init, decay_rate, decay_steps=1):
+        super().__init__(init=init, decay_rate=decay_rate, decay_steps=decay_steps)
 
     def __call__(self, step):
         return _rules.exponential_decay(step, self.init, self.decay_rate, self.decay_steps)
 
 
-@dataclass(frozen=True)
 class step_decay(_Schedule):
     """``init * decay_rate ** (step // step_size)``.
 
@@ -44,15 +50,13 @@ class step_decay(_Schedule):
         step_size (int): More than 0.
     """
 
-    init: float
-    decay_rate: float
-    step_size: int
+    def __init__(self, init, decay_rate, step_size):
+        super().__init__(init=init, decay_rate=decay_rate, step_size=step_size)
 
     def __call__(self, step):
         return _rules.step_decay(step, self.init, self.decay_rate, self.step_size)
 
 
-@dataclass(frozen=True)
 class cosine_decay(_Schedule):
     """Half a cosine wave from ``init`` down to ``end``, which stays.
 
@@ -62,15 +66,13 @@ class cosine_decay(_Schedule):
         end (float): The last value. Default: ``0``.
     """
 
-    init: float
-    decay_steps: int
-    end: float = 0.0
+    def __init__(self, init, decay_steps, end=0.0):
+        super().__init__(init=init, decay_steps=decay_steps, end=end)
 
     def __call__(self, step):
         return _rules.cosine_decay(step, self.init, self.decay_steps, self.end)
 
 
-@dataclass(frozen=True)
 class linear_schedule(_Schedule):
     """A straight line from ``init`` to ``end``, which stays.
 
@@ -80,15 +82,13 @@ class linear_schedule(_Schedule):
         steps (int): The steps it takes, more than 0.
     """
 
-    init: float
-    end: float
-    steps: int
+    def __init__(self, init, end, steps):
+        super().__init__(init=init, end=end, steps=steps)
 
     def __call__(self, step):
         return _rules.linear_schedule(step, self.init, self.end, self.steps)
 
 
-@dataclass(frozen=True)
 class join_schedules(_Schedule):
     """One schedule after the other: ``schedules[i + 1]`` from step ``boundaries[i]`` on, where it counts from 0.
 
@@ -97,8 +97,8 @@ class join_schedules(_Schedule):
         boundaries (list[int]): One less.
     """
 
-    schedules: list[Callable]
-    boundaries: list[int]
+    def __init__(self, schedules, boundaries):
+        super().__init__(schedules=list(schedules), boundaries=list(boundaries))
 
     def __call__(self, step):
         step = mx.array(step)

@@ -1,7 +1,5 @@
 """Activations: each as a function and as a layer, made from one table."""
 
-import inspect
-
 import treadle.core as mx
 from treadle._core._nn import (
     celu,
@@ -44,41 +42,24 @@ def _layer(name, function, **options):
     The options are attributes with their default values; the arguments of the constructor are named like them, without
     a leading underscore.
     """
-    names = list(options)
-    signature = inspect.Signature(
-        [
-            inspect.Parameter(n.lstrip("_"), inspect.Parameter.POSITIONAL_OR_KEYWORD, default=d)
-            for n, d in options.items()
-        ]
-    )
-
-    def init(self, *args, **kwargs):
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        Module.__init__(self)
-        for n, value in zip(names, bound.arguments.values(), strict=True):
-            setattr(self, n, value)
-
-    def call(self, x):
-        return function(x)
-
-    def call_with_options(self, x):
-        return function(x, *[getattr(self, n) for n in names])
-
-    init.__signature__ = signature.replace(
-        parameters=[inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD), *signature.parameters.values()]
-    )
-    body = {
-        "__init__": init,
-        "__call__": call_with_options if names else call,
-        "__module__": __name__,
-        "__qualname__": name,
-        "__doc__": f"Applies :func:`{function.__name__}`, whose documentation says what it computes.",
-    }
-    for method in ("__init__", "__call__"):
-        body[method].__name__ = method
-        body[method].__qualname__ = f"{name}.{method}"
-    return type(name, (Module,), body)
+    arguments = "".join(f", {n.lstrip('_')}={default!r}" for n, default in options.items())
+    values = "".join(f", self.{n}" for n in options)
+    assignments = "".join(f"    self.{n} = {n.lstrip('_')}\n" for n in options)
+    # Written out, so that the constructor has named arguments.
+    source = f"""
+def __init__(self{arguments}):
+    Module.__init__(self)
+{assignments}
+def __call__(self, x):
+    return function(x{values})
+"""
+    body = {}
+    exec(source, {"Module": Module, "function": function}, body)
+    for method in body.values():
+        method.__qualname__ = f"{name}.{method.__name__}"
+        method.__module__ = __name__
+    doc = f"Applies :func:`{function.__name__}`, whose documentation says what it computes."
+    return type(name, (Module,), body | {"__module__": __name__, "__qualname__": name, "__doc__": doc})
 
 
 CELU = _layer("CELU", celu, _alpha=1.0)

@@ -1,7 +1,6 @@
 """Module: the base of all layers and models."""
 
 import os
-import textwrap
 
 import treadle.core as mx
 from treadle._core import _nn
@@ -85,8 +84,9 @@ class Module(dict):
 
     def __repr__(self):
         lines = [
-            textwrap.indent(f"({path}): {module!r}", "  ")
+            "  " + line
             for path, module in tree_flatten(self.children(), is_leaf=self.is_module)
+            for line in f"({path}): {module!r}".split("\n")
         ]
         head = f"{type(self).__name__}({self._extra_repr()}"
         return "\n".join([head, *lines, ")"]) if lines else head + ")"
