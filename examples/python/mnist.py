@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import treadle.core as mx
+from treadle.utils import tree_flatten
 
 import treadle.nn as nn
 import treadle.optimizers as optim
@@ -26,7 +27,24 @@ class Mlp(nn.Module):
         return self.l2(nn.relu(self.l1(x.reshape(x.shape[0], -1))))
 
 
-MODELS = {"mlp": Mlp}
+class Cnn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 3, padding=1)
+        self.norm1 = nn.BatchNorm(16)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.norm2 = nn.BatchNorm(32)
+        self.pool = nn.MaxPool2d(2)
+        self.dropout = nn.Dropout(0.25)
+        self.head = nn.Linear(7 * 7 * 32, 10)
+
+    def __call__(self, x):
+        y = self.pool(nn.relu(self.norm1(self.conv1(x))))  # (B, 14, 14, 16)
+        y = self.pool(nn.relu(self.norm2(self.conv2(y))))  # (B, 7, 7, 32)
+        return self.head(self.dropout(y.reshape(y.shape[0], -1)))
+
+
+MODELS = {"mlp": Mlp, "cnn": Cnn}
 
 
 def read_idx(path):
@@ -94,18 +112,19 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="compile the training step")
     parser.add_argument("--save", metavar="FILE", help="write the weights here, as safetensors")
-    parser.add_argument("--load", metavar="FILE", help="read weights and print the test accuracy; no training")
+    parser.add_argument("--load", metavar="FILE", help="read a saved model and print its test accuracy; no training")
     options = parser.parse_args()
 
     mx.random.seed(options.seed)
-    model = MODELS[options.model]()
     if options.load:
-        model.load_weights(options.load)
-        print(f"test accuracy {accuracy(model, *load(options.data, 't10k')):.4f}")
+        weights, metadata = mx.load(options.load, return_metadata=True)
+        model = MODELS[metadata["model"]]().load_weights(weights)
+        print(f"{options.load}: test accuracy {accuracy(model, *load(options.data, 't10k')):.4f}")
         return
+    model = MODELS[options.model]()
     train(model, options)
     if options.save:
-        model.save_weights(options.save)
+        mx.save_safetensors(options.save, dict(tree_flatten(model.parameters())), {"model": options.model})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ void bind_index(nanobind::module_& m);
 void bind_matmul(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
+void bind_io(nanobind::module_& m);
 void bind_eval(nanobind::module_& m);
 void bind_memory(nanobind::module_& m);
 void bind_platforms(nanobind::module_& m);

@@ -20,6 +20,7 @@ NB_MODULE(_core, m) {
   bind_index(m);
   bind_matmul(m);
   bind_random(m);
+  bind_io(m);
   bind_eval(m);
   bind_memory(m);
   bind_platforms(m);

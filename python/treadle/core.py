@@ -21,9 +21,9 @@ _MISSING = {
         cummax cummin cumprod cumsum cumulative_prod cumulative_sum degrees depends dequantize diag diagonal diff
         divmod einsum einsum_path export_function export_to_dot exporter flip from_fp8
         gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform hamming hanning
-        imag import_function inner isclose isfinite isinf isnan isneginf isposinf kron linspace load logcumsumexp
+        imag import_function inner isclose isfinite isinf isnan isneginf isposinf kron linspace logcumsumexp
         logical_xor median meshgrid minmax nan_to_num outer partition positive printoptions qqmm
-        quantize quantized_matmul radians real repeat roll round save save_gguf save_safetensors savez
+        quantize quantized_matmul radians real repeat roll round save save_gguf savez
         savez_compressed searchsorted segmented_mm set_printoptions slice slice_update sort std tensordot tile to_fp8
         topk trace tri tril triu trunc unique unstack vecdot view
     """,
