@@ -21,7 +21,17 @@ struct Sum {
   static HWY_INLINE Raw<T> start() { return hn::Zero(Tag<T>()); }
   static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) { return hn::Add(a, b); }
   static HWY_INLINE T across(Raw<T> v) {
-    return hn::GetLane(hn::SumOfLanes(Tag<T>(), v));
+    if constexpr (hwy::IsFloat<T>()) {
+      return hn::GetLane(hn::SumOfLanes(Tag<T>(), v));
+    } else {
+      // The compiler's own reduction adds signed integers, whose overflow is
+      // undefined.
+      HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
+      hn::Store(v, Tag<T>(), lanes);
+      uint64_t sum = 0;
+      for (size_t i = 0; i < hn::Lanes(Tag<T>()); ++i) sum += static_cast<uint64_t>(lanes[i]);
+      return static_cast<T>(sum);
+    }
   }
 };
 
