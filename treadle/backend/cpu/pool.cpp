@@ -1,6 +1,7 @@
 #include "treadle/backend/cpu/pool.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "treadle/backend/cpu/parallel.h"
@@ -26,33 +27,47 @@ int64_t bytes_of(const Operand& x) {
   return treadle::size_of(x.shape) * int64_t(size_of(x.dtype));
 }
 
-// One result for each window: `rows` of them along (n, first axis) a thread.
+// Calls f(o, count) for the windows o, o + 1, ... of a row: one by one where
+// padding cuts them, all others together.
+template <class F>
+void for_runs(const PoolProblem& p, Lengths o, F&& f) {
+  const auto [from, to] = p.whole_windows();
+  for (o[2] = 0; o[2] < p.out[2];) {
+    const int64_t count = o[2] == from && to > from ? to - from : 1;
+    f(o, count);
+    o[2] += count;
+  }
+}
+
+// One result for each window. Threads take rows of windows.
 void reduce_windows(const PoolProblem& p,
                     const Task& task,
-                    PoolWindow common,
+                    PoolRow common,
                     const Operand& x,
                     const Operand* y,
                     const Operand* v,
-                    void (*reduce)(const PoolWindow&)) {
+                    void (*reduce)(const PoolRow&)) {
   const Operand& out = task.out[0];
   auto run = [&](int64_t begin, int64_t end) {
     std::vector<int64_t> taps;
-    PoolWindow w = common;
+    PoolRow r = common;
     for (int64_t row = begin; row < end; ++row) {
       const int64_t n = row / p.out[0];
       const int64_t matrix = n * p.in[0] * p.in_row();
-      w.x = at(x, matrix);
-      if (v) w.v = at(*v, matrix);
+      r.x = at(x, matrix);
+      if (v) r.v = at(*v, matrix);
       int64_t result = row * p.out_row();
       Lengths o{row % p.out[0], 0, 0};
-      for (o[1] = 0; o[1] < p.out[1]; ++o[1]) {
-        for (o[2] = 0; o[2] < p.out[2]; ++o[2], result += p.channels) {
-          p.elements_of(o, 0, p.in[0], &taps);
-          w.taps = taps;
-          if (y) w.y = at(*y, result);
-          w.out = at(out.data, out.dtype, result);
-          reduce(w);
-        }
+      for (; o[1] < p.out[1]; ++o[1]) {
+        for_runs(p, o, [&](const Lengths& window, int64_t count) {
+          p.elements_of(window, 0, p.in[0], &taps);
+          r.taps = taps;
+          r.count = count;
+          if (y) r.y = at(*y, result);
+          r.out = at(out.data, out.dtype, result);
+          reduce(r);
+          result += count * p.channels;
+        });
       }
     }
   };
@@ -77,49 +92,51 @@ void convert(const std::vector<float>& from, char* to, int64_t count) {
 // the result and look at all windows that reach them.
 void spread_windows(const PoolProblem& p,
                     const Task& task,
-                    PoolWindow common,
+                    PoolRow common,
                     int64_t stride,
                     const Operand* x,
                     const Operand* y,
                     const Operand& ct,
-                    void (*spread)(const PoolWindow&,
-                                   std::span<const int64_t>)) {
+                    void (*spread)(const PoolRow&, const PoolTarget&)) {
   const Operand& out = task.out[0];
   const bool half = is_half(out.dtype);
+  const bool apart = p.apart(), clear = !apart || !p.covers();
   const int64_t step = rows_at_once(p, stride);
   const int64_t blocks = (p.in[0] + step - 1) / step;
   auto run = [&](int64_t begin, int64_t end) {
     std::vector<int64_t> taps, where;
     std::vector<float> sums(half ? size_t(step * p.in_row()) : 0);
-    PoolWindow w = common;
+    PoolRow r = common;
+    PoolTarget target;
+    target.apart = apart;
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / blocks, first = i % blocks * step;
       const int64_t last = std::min(p.in[0], first + step);
       const int64_t matrix = n * p.in[0] * p.in_row();
       const int64_t count = (last - first) * p.in_row();
       char* const rows = at(out.data, out.dtype, matrix + first * p.in_row());
-      w.origin = first * p.in_row();
-      if (half) {
-        std::fill_n(sums.data(), count, 0.0f);
-        w.out = sums.data();
-      } else {
-        std::fill_n(rows, count * int64_t(size_of(out.dtype)), char(0));
-        w.out = rows;
+      r.out = half ? static_cast<void*>(sums.data()) : rows;
+      target.origin = first * p.in_row();
+      if (clear) {
+        std::memset(r.out, 0, size_t(count) * (half ? 4 : size_of(out.dtype)));
       }
-      if (x) w.x = at(*x, matrix);
+      if (x) r.x = at(*x, matrix);
       const auto [from, to] = p.windows_over(first, last);
-      Lengths o;
-      for (o[0] = from; o[0] < to; ++o[0]) {
-        int64_t window = (n * p.out[0] + o[0]) * p.out_row();
+      Lengths o{from, 0, 0};
+      for (; o[0] < to; ++o[0]) {
+        int64_t result = (n * p.out[0] + o[0]) * p.out_row();
         for (o[1] = 0; o[1] < p.out[1]; ++o[1]) {
-          for (o[2] = 0; o[2] < p.out[2]; ++o[2], window += p.channels) {
-            p.elements_of(o, 0, p.in[0], &taps);
-            p.elements_of(o, first, last, &where);
-            w.taps = taps;
-            if (y) w.y = at(*y, window);
-            w.v = at(ct, window);
-            spread(w, where);
-          }
+          for_runs(p, o, [&](const Lengths& window, int64_t run_count) {
+            p.elements_of(window, 0, p.in[0], &taps);
+            p.elements_of(window, first, last, &where);
+            r.taps = taps;
+            r.count = run_count;
+            target.where = where;
+            if (y) r.y = at(*y, result);
+            r.v = at(ct, result);
+            spread(r, target);
+            result += run_count * p.channels;
+          });
         }
       }
       if (out.dtype == float16) convert<float16_t>(sums, rows, count);
@@ -129,12 +146,13 @@ void spread_windows(const PoolProblem& p,
   parallel_for(threads_for(task.threads, bytes_of(out)), p.n * blocks, run);
 }
 
-PoolWindow common_of(const PoolProblem& p, Dtype dtype) {
-  PoolWindow w;
-  w.dtype = dtype;
-  w.channels = p.channels;
-  w.elements = p.elements;
-  return w;
+PoolRow common_of(const PoolProblem& p, Dtype dtype) {
+  PoolRow r;
+  r.dtype = dtype;
+  r.channels = p.channels;
+  r.elements = p.elements;
+  r.step = p.step();
+  return r;
 }
 
 void run_pool(const Task& task) {

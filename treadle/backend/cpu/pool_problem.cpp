@@ -42,6 +42,29 @@ std::pair<int64_t, int64_t> PoolProblem::windows_over(int64_t begin,
   return {from, std::min(to, out[0])};
 }
 
+std::pair<int64_t, int64_t> PoolProblem::whole_windows() const {
+  const int64_t from = (low_[2] + stride_[2] - 1) / stride_[2];
+  const int64_t room = in[2] - size_[2] + low_[2];
+  const int64_t to = room < 0 ? 0 : room / stride_[2] + 1;
+  return {std::min(from, out[2]),
+          std::clamp(to, std::min(from, out[2]), out[2])};
+}
+
+bool PoolProblem::apart() const {
+  for (size_t i = 0; i < 3; ++i) {
+    if (size_[i] > stride_[i]) return false;
+  }
+  return true;
+}
+
+bool PoolProblem::covers() const {
+  for (size_t i = 0; i < 3; ++i) {
+    if (size_[i] < stride_[i]) return false;
+    if ((out[i] - 1) * stride_[i] + size_[i] - low_[i] < in[i]) return false;
+  }
+  return true;
+}
+
 void PoolProblem::elements_of(const Lengths& window,
                               int64_t begin,
                               int64_t end,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "treadle/ops/pool.h"
@@ -27,6 +28,15 @@ class PoolProblem {
 
   // Windows along the first axis that reach rows [begin, end) of the input.
   std::pair<int64_t, int64_t> windows_over(int64_t begin, int64_t end) const;
+
+  // Windows along the last axis that no padding reaches: [first, second).
+  std::pair<int64_t, int64_t> whole_windows() const;
+  // Elements from one window to the next along the last axis.
+  int64_t step() const { return stride_[2] * channels; }
+
+  // No element belongs to two windows; none to no window.
+  bool apart() const;
+  bool covers() const;
 
   // Where the elements of a window lie that are not padding: offsets of their
   // first channels from the start of the matrix number `n`, in row order. Only

@@ -43,146 +43,156 @@ HWY_INLINE void for_channels(int64_t channels, F&& f) {
 
 template <class T>
 struct Max {
-  static void run(const PoolWindow& w) {
+  static void run(const PoolRow& r) {
     using A = Wide<T>;
-    const T* const x = static_cast<const T*>(w.x);
-    T* const out = static_cast<T*>(w.out);
-    for_channels<A>(
-        w.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
-          auto best = hn::Set(d, -std::numeric_limits<A>::infinity());
-          for (int64_t tap : w.taps) {
-            const auto v = load(x + tap + c);
-            // The first of equals stays, a NaN stays and wins.
-            const auto keep = hn::Or(hn::Ge(best, v), hn::IsNaN(best));
-            best = hn::IfThenElse(keep, best, v);
-          }
-          store(best, out + c);
-        });
+    for (int64_t i = 0; i < r.count; ++i) {
+      const T* const x = static_cast<const T*>(r.x) + i * r.step;
+      T* const out = static_cast<T*>(r.out) + i * r.channels;
+      for_channels<A>(
+          r.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
+            auto best = hn::Set(d, -std::numeric_limits<A>::infinity());
+            for (int64_t tap : r.taps) {
+              const auto v = load(x + tap + c);
+              // The first of equals stays, a NaN stays and wins.
+              const auto keep = hn::Or(hn::Ge(best, v), hn::IsNaN(best));
+              best = hn::IfThenElse(keep, best, v);
+            }
+            store(best, out + c);
+          });
+    }
   }
 };
 
 template <class T>
 struct Mean {
-  static void run(const PoolWindow& w) {
+  static void run(const PoolRow& r) {
     using A = Wide<T>;
-    const T* const x = static_cast<const T*>(w.x);
-    T* const out = static_cast<T*>(w.out);
-    for_channels<A>(
-        w.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
-          auto sum = hn::Zero(d);
-          for (int64_t tap : w.taps) sum = hn::Add(sum, load(x + tap + c));
-          store(hn::Div(sum, hn::Set(d, static_cast<A>(w.elements))), out + c);
-        });
+    for (int64_t i = 0; i < r.count; ++i) {
+      const T* const x = static_cast<const T*>(r.x) + i * r.step;
+      T* const out = static_cast<T*>(r.out) + i * r.channels;
+      for_channels<A>(
+          r.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
+            auto sum = hn::Zero(d);
+            for (int64_t tap : r.taps) sum = hn::Add(sum, load(x + tap + c));
+            store(hn::Div(sum, hn::Set(d, static_cast<A>(r.elements))),
+                  out + c);
+          });
+    }
   }
 };
 
-// How many elements of the window equal y. Padding holds minus infinity.
+// v divided by how many elements of the window equal y. Padding holds minus
+// infinity.
 template <class D, class V, class T, class Load>
-HWY_INLINE V
-count_maxima(D d, const PoolWindow& w, const T* x, V y, Load load) {
+HWY_INLINE V shared(D d, const PoolRow& r, const T* x, V y, V v, Load load) {
   using A = hn::TFromD<D>;
   const auto one = hn::Set(d, A(1));
   auto count = hn::Zero(d);
-  for (int64_t tap : w.taps) {
+  for (int64_t tap : r.taps) {
     count = hn::Add(count, hn::IfThenElseZero(hn::Eq(load(x + tap), y), one));
   }
-  const int64_t padding = w.elements - int64_t(w.taps.size());
+  const int64_t padding = r.elements - int64_t(r.taps.size());
   if (padding > 0) {
     const auto low = hn::Set(d, -std::numeric_limits<A>::infinity());
-    count = hn::Add(count,
-                    hn::IfThenElseZero(hn::Eq(y, low),
-                                       hn::Set(d, static_cast<A>(padding))));
+    const auto more = hn::Set(d, static_cast<A>(padding));
+    count = hn::Add(count, hn::IfThenElseZero(hn::Eq(y, low), more));
   }
-  return count;
+  // Mostly there is one maximum; dividing would cost as much as all else.
+  return hn::AllTrue(d, hn::Eq(count, one)) ? v : hn::Div(v, count);
 }
 
 template <class T>
 struct Pick {
-  static void run(const PoolWindow& w) {
+  static void run(const PoolRow& r) {
     using A = Wide<T>;
-    const T* const x = static_cast<const T*>(w.x);
-    const T* const v = static_cast<const T*>(w.v);
-    const T* const y = static_cast<const T*>(w.y);
-    T* const out = static_cast<T*>(w.out);
-    for_channels<A>(
-        w.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
-          const auto top = load(y + c);
-          auto sum = hn::Zero(d);
-          for (int64_t tap : w.taps) {
-            const auto equal = hn::Eq(load(x + tap + c), top);
-            sum = hn::Add(sum, hn::IfThenElseZero(equal, load(v + tap + c)));
-          }
-          const auto count = count_maxima(d, w, x + c, top, load);
-          store(hn::IfThenElse(hn::IsNaN(top), top, hn::Div(sum, count)),
-                out + c);
-        });
+    for (int64_t i = 0; i < r.count; ++i) {
+      const T* const x = static_cast<const T*>(r.x) + i * r.step;
+      const T* const v = static_cast<const T*>(r.v) + i * r.step;
+      const T* const y = static_cast<const T*>(r.y) + i * r.channels;
+      T* const out = static_cast<T*>(r.out) + i * r.channels;
+      for_channels<A>(
+          r.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
+            const auto top = load(y + c);
+            auto sum = hn::Zero(d);
+            for (int64_t tap : r.taps) {
+              const auto equal = hn::Eq(load(x + tap + c), top);
+              sum = hn::Add(sum, hn::IfThenElseZero(equal, load(v + tap + c)));
+            }
+            sum = shared(d, r, x + c, top, sum, load);
+            store(hn::IfThenElse(hn::IsNaN(top), top, sum), out + c);
+          });
+    }
   }
 };
 
 template <class T>
 struct MaxGrad {
-  static void run(const PoolWindow& w, std::span<const int64_t> where) {
+  static void run(const PoolRow& r, const PoolTarget& t) {
     using A = Wide<T>;
-    const T* const x = static_cast<const T*>(w.x);
-    const T* const y = static_cast<const T*>(w.y);
-    const T* const ct = static_cast<const T*>(w.v);
-    A* const out = static_cast<A*>(w.out);
-    for_channels<A>(
-        w.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
-          const auto top = load(y + c);
-          const auto nan = hn::IsNaN(top);
-          const auto count = count_maxima(d, w, x + c, top, load);
-          const auto share =
-              hn::IfThenElse(nan, top, hn::Div(load(ct + c), count));
-          for (int64_t tap : where) {
-            const auto gets = hn::Or(hn::Eq(load(x + tap + c), top), nan);
-            A* const at = out + (tap - w.origin) + c;
-            store(hn::Add(load(at), hn::IfThenElseZero(gets, share)), at);
-          }
-        });
+    for (int64_t i = 0; i < r.count; ++i) {
+      const T* const x = static_cast<const T*>(r.x) + i * r.step;
+      const T* const y = static_cast<const T*>(r.y) + i * r.channels;
+      const T* const ct = static_cast<const T*>(r.v) + i * r.channels;
+      A* const out = static_cast<A*>(r.out) + i * r.step;
+      for_channels<A>(
+          r.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
+            const auto top = load(y + c);
+            const auto nan = hn::IsNaN(top);
+            const auto v = shared(d, r, x + c, top, load(ct + c), load);
+            const auto share = hn::IfThenElse(nan, top, v);
+            for (int64_t tap : t.where) {
+              const auto gets = hn::Or(hn::Eq(load(x + tap + c), top), nan);
+              const auto part = hn::IfThenElseZero(gets, share);
+              A* const at = out + (tap - t.origin) + c;
+              store(t.apart ? part : hn::Add(load(at), part), at);
+            }
+          });
+    }
   }
 };
 
 template <class T>
 struct MeanGrad {
-  static void run(const PoolWindow& w, std::span<const int64_t> where) {
+  static void run(const PoolRow& r, const PoolTarget& t) {
     using A = Wide<T>;
-    const T* const ct = static_cast<const T*>(w.v);
-    A* const out = static_cast<A*>(w.out);
-    for_channels<A>(
-        w.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
-          const auto share =
-              hn::Div(load(ct + c), hn::Set(d, static_cast<A>(w.elements)));
-          for (int64_t tap : where) {
-            A* const at = out + (tap - w.origin) + c;
-            store(hn::Add(load(at), share), at);
-          }
-        });
+    for (int64_t i = 0; i < r.count; ++i) {
+      const T* const ct = static_cast<const T*>(r.v) + i * r.channels;
+      A* const out = static_cast<A*>(r.out) + i * r.step;
+      for_channels<A>(
+          r.channels, [&](auto d, int64_t c, auto load, auto store) HWY_ATTR {
+            const auto share =
+                hn::Div(load(ct + c), hn::Set(d, static_cast<A>(r.elements)));
+            for (int64_t tap : t.where) {
+              A* const at = out + (tap - t.origin) + c;
+              store(t.apart ? share : hn::Add(load(at), share), at);
+            }
+          });
+    }
   }
 };
 
 template <template <class> class K, class... Args>
-HWY_INLINE void with_type(const PoolWindow& w, Args... args) {
-  switch (w.dtype) {
+HWY_INLINE void with_type(const PoolRow& r, const Args&... args) {
+  switch (r.dtype) {
     case Dtype::float16:
-      return K<float16_t>::run(w, args...);
+      return K<float16_t>::run(r, args...);
     case Dtype::bfloat16:
-      return K<bfloat16_t>::run(w, args...);
+      return K<bfloat16_t>::run(r, args...);
     case Dtype::float32:
-      return K<float>::run(w, args...);
+      return K<float>::run(r, args...);
     default:
-      return K<double>::run(w, args...);
+      return K<double>::run(r, args...);
   }
 }
 
-void max_of(const PoolWindow& w) { with_type<Max>(w); }
-void mean_of(const PoolWindow& w) { with_type<Mean>(w); }
-void pick_of(const PoolWindow& w) { with_type<Pick>(w); }
-void max_grad_of(const PoolWindow& w, std::span<const int64_t> where) {
-  with_type<MaxGrad>(w, where);
+void max_of(const PoolRow& r) { with_type<Max>(r); }
+void mean_of(const PoolRow& r) { with_type<Mean>(r); }
+void pick_of(const PoolRow& r) { with_type<Pick>(r); }
+void max_grad_of(const PoolRow& r, const PoolTarget& t) {
+  with_type<MaxGrad>(r, t);
 }
-void mean_grad_of(const PoolWindow& w, std::span<const int64_t> where) {
-  with_type<MeanGrad>(w, where);
+void mean_grad_of(const PoolRow& r, const PoolTarget& t) {
+  with_type<MeanGrad>(r, t);
 }
 
 }  // namespace
@@ -199,14 +209,14 @@ HWY_EXPORT(pick_of);
 HWY_EXPORT(max_grad_of);
 HWY_EXPORT(mean_grad_of);
 
-void pool_max(const PoolWindow& w) { HWY_DYNAMIC_DISPATCH(max_of)(w); }
-void pool_mean(const PoolWindow& w) { HWY_DYNAMIC_DISPATCH(mean_of)(w); }
-void pool_pick(const PoolWindow& w) { HWY_DYNAMIC_DISPATCH(pick_of)(w); }
-void pool_max_grad(const PoolWindow& w, std::span<const int64_t> where) {
-  HWY_DYNAMIC_DISPATCH(max_grad_of)(w, where);
+void pool_max(const PoolRow& r) { HWY_DYNAMIC_DISPATCH(max_of)(r); }
+void pool_mean(const PoolRow& r) { HWY_DYNAMIC_DISPATCH(mean_of)(r); }
+void pool_pick(const PoolRow& r) { HWY_DYNAMIC_DISPATCH(pick_of)(r); }
+void pool_max_grad(const PoolRow& r, const PoolTarget& t) {
+  HWY_DYNAMIC_DISPATCH(max_grad_of)(r, t);
 }
-void pool_mean_grad(const PoolWindow& w, std::span<const int64_t> where) {
-  HWY_DYNAMIC_DISPATCH(mean_grad_of)(w, where);
+void pool_mean_grad(const PoolRow& r, const PoolTarget& t) {
+  HWY_DYNAMIC_DISPATCH(mean_grad_of)(r, t);
 }
 
 }  // namespace treadle::backend::cpu

@@ -1,4 +1,4 @@
-// The inner loops of pooling, over the channels of one window.
+// The inner loops of pooling, over the channels of a row of windows.
 #pragma once
 
 #include <cstddef>
@@ -9,27 +9,37 @@
 
 namespace treadle::backend::cpu {
 
-// A window whose elements, padding left out, begin at x + each of `taps`.
-struct PoolWindow {
+// `count` windows side by side. The elements of window i, padding left out,
+// begin at x + i * step + each of `taps`; its results at y, v and out + i *
+// channels, but what is laid out like x moves with it.
+struct PoolRow {
   Dtype dtype;
   int64_t channels;
-  std::span<const int64_t> taps;  // in elements
-  int64_t elements;               // padding included
+  int64_t elements;  // of a window, padding included
+  std::span<const int64_t> taps;
+  int64_t count = 1, step = 0;
   const void* x = nullptr;
   const void* y = nullptr;  // the maximum, one for each channel
   const void* v = nullptr;  // pick: laid out like x; gradients: like y
   void* out = nullptr;
-  int64_t origin = 0;  // gradients: the element of x that `out` begins at
 };
 
 // out, one for each channel:
-void pool_max(const PoolWindow& w);   // the maximum
-void pool_mean(const PoolWindow& w);  // the mean
-void pool_pick(const PoolWindow& w);  // the mean of v over x's maxima
+void pool_max(const PoolRow& r);   // the maximum
+void pool_mean(const PoolRow& r);  // the mean
+void pool_pick(const PoolRow& r);  // the mean of v over x's maxima
 
-// Add to `out`, which is laid out like x, of the type that sums are kept in
-// (float, or double for float64), at `where`, a part of the taps:
-void pool_max_grad(const PoolWindow& w, std::span<const int64_t> where);
-void pool_mean_grad(const PoolWindow& w, std::span<const int64_t> where);
+// What the elements of the windows get, at `where`, a part of the taps. `out`
+// is laid out like x, begins at element `origin` of it and has the type that
+// sums are kept in (float, or double for float64). Windows that overlap add to
+// it, others
+// (`apart`) set it.
+struct PoolTarget {
+  std::span<const int64_t> where;
+  int64_t origin = 0;
+  bool apart = false;
+};
+void pool_max_grad(const PoolRow& r, const PoolTarget& t);
+void pool_mean_grad(const PoolRow& r, const PoolTarget& t);
 
 }  // namespace treadle::backend::cpu
