@@ -66,27 +66,55 @@ HWY_INLINE hn::Vec<D> load_first(D d, const T* p, size_t count) {
   return load(d, some);
 }
 
-// Halves are rounded to nearest, ties to even.
-template <class D, class V, class T>
-HWY_INLINE void store_first(D d, V v, T* p, size_t count) {
-  using A = hn::TFromD<D>;
-#if !HWY_MEM_OPS_MIGHT_FAULT
-  if constexpr (std::is_same_v<T, A>) {
-    hn::BlendedStore(v, hn::FirstN(d, count), d, p);
-    return;
-  }
-#endif
-  HWY_ALIGN A some[hn::MaxLanes(d)];
+template <class D, class V>
+HWY_INLINE void store_first(D d, V v, hn::TFromD<D>* p, size_t count) {
+#if HWY_MEM_OPS_MIGHT_FAULT
+  HWY_ALIGN hn::TFromD<D> some[hn::MaxLanes(d)];
   hn::Store(v, d, some);
-  for (size_t i = 0; i < count; ++i) p[i] = static_cast<T>(some[i]);
+  std::copy_n(some, count, p);
+#else
+  hn::BlendedStore(v, hn::FirstN(d, count), d, p);
+#endif
+}
+template <class D, class V>
+HWY_INLINE void store(D d, V v, hn::TFromD<D>* p) {
+  hn::StoreU(v, d, p);
+}
+
+// Halves are rounded to nearest, ties to even. Highway's own conversion to
+// bfloat16 cuts bits off.
+template <class D, class V>
+HWY_INLINE void store(D, V v, bfloat16_t* p) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint16_t, D> dh;
+  const auto u = hn::BitCast(du, v);
+  const auto high = hn::ShiftRight<16>(u);
+  const auto odd = hn::And(high, hn::Set(du, 1u));
+  const auto rounded =
+      hn::ShiftRight<16>(hn::Add(hn::Add(u, hn::Set(du, 0x7fffu)), odd));
+  const auto nan = hn::RebindMask(du, hn::IsNaN(v));
+  const auto quiet = hn::Or(high, hn::Set(du, 0x40u));
+  hn::StoreU(hn::TruncateTo(dh, hn::IfThenElse(nan, quiet, rounded)),
+             dh,
+             reinterpret_cast<uint16_t*>(p));
+}
+template <class D, class V>
+HWY_INLINE void store([[maybe_unused]] D d, V v, float16_t* p) {
+#if HWY_TARGET <= HWY_AVX2 || HWY_ARCH_ARM_A64
+  const hn::Rebind<hwy::float16_t, D> half;
+  hn::StoreU(hn::DemoteTo(half, v), half, reinterpret_cast<hwy::float16_t*>(p));
+#else
+  HWY_ALIGN float some[hn::MaxLanes(d)];
+  hn::Store(v, d, some);
+  for (size_t i = 0; i < hn::Lanes(d); ++i) p[i] = float16_t(some[i]);
+#endif
 }
 template <class D, class V, class T>
-HWY_INLINE void store(D d, V v, T* p) {
-  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
-    hn::StoreU(v, d, p);
-  } else {
-    store_first(d, v, p, hn::Lanes(d));
-  }
+requires(sizeof(T) == 2) HWY_INLINE
+    void store_first(D d, V v, T* p, size_t count) {
+  T some[hn::MaxLanes(d)];
+  store(d, v, some);
+  std::copy_n(some, count, p);
 }
 
 }  // namespace

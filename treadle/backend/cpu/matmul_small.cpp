@@ -261,7 +261,13 @@ void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
       }
     }
     T* y = static_cast<T*>(p.y) + j0;
-    for (int64_t j = 0; j < width; ++j) y[j] = static_cast<T>(strip[j]);
+    const hn::ScalableTag<A> d;
+    const int64_t lanes = int64_t(hn::Lanes(d));
+    int64_t j = 0;
+    for (; j + lanes <= width; j += lanes) {
+      store(d, hn::LoadU(d, strip + j), y + j);
+    }
+    for (; j < width; ++j) y[j] = static_cast<T>(strip[j]);
   }
 }
 

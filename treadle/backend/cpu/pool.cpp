@@ -77,15 +77,10 @@ void reduce_windows(const PoolProblem& p,
 // Rows of the input that are finished together: few enough to stay in the
 // second cache, and a multiple of the stride, so that windows that do not
 // overlap are not cut.
-int64_t rows_at_once(const PoolProblem& p, int64_t stride) {
+int64_t rows_at_once(const PoolProblem& p) {
+  const int64_t stride = p.row_stride();
   const int64_t rows = (int64_t{1} << 15) / std::max<int64_t>(p.in_row(), 1);
   return std::max<int64_t>(1, rows / stride) * stride;
-}
-
-template <class T>
-void convert(const std::vector<float>& from, char* to, int64_t count) {
-  T* out = reinterpret_cast<T*>(to);
-  for (int64_t i = 0; i < count; ++i) out[i] = T(from[size_t(i)]);
 }
 
 // Spreads what arrives for each window over its elements. Threads own rows of
@@ -93,7 +88,6 @@ void convert(const std::vector<float>& from, char* to, int64_t count) {
 void spread_windows(const PoolProblem& p,
                     const Task& task,
                     PoolRow common,
-                    int64_t stride,
                     const Operand* x,
                     const Operand* y,
                     const Operand& ct,
@@ -101,7 +95,7 @@ void spread_windows(const PoolProblem& p,
   const Operand& out = task.out[0];
   const bool half = is_half(out.dtype);
   const bool apart = p.apart(), clear = !apart || !p.covers();
-  const int64_t step = rows_at_once(p, stride);
+  const int64_t step = rows_at_once(p);
   const int64_t blocks = (p.in[0] + step - 1) / step;
   auto run = [&](int64_t begin, int64_t end) {
     std::vector<int64_t> taps, where;
@@ -139,8 +133,7 @@ void spread_windows(const PoolProblem& p,
           });
         }
       }
-      if (out.dtype == float16) convert<float16_t>(sums, rows, count);
-      if (out.dtype == bfloat16) convert<bfloat16_t>(sums, rows, count);
+      if (half) round_to_half(out.dtype, sums.data(), rows, count);
     }
   };
   parallel_for(threads_for(task.threads, bytes_of(out)), p.n * blocks, run);
@@ -179,28 +172,15 @@ void run_max_grad(const Task& task) {
   const auto& op = static_cast<const MaxPoolGrad&>(task.op);
   const Operand &x = task.in[0], &y = task.in[1], &ct = task.in[2];
   const PoolProblem p(op.windows, x.shape, y.shape);
-  spread_windows(p,
-                 task,
-                 common_of(p, x.dtype),
-                 op.windows.stride[0],
-                 &x,
-                 &y,
-                 ct,
-                 pool_max_grad);
+  spread_windows(p, task, common_of(p, x.dtype), &x, &y, ct, pool_max_grad);
 }
 
 void run_mean_grad(const Task& task) {
   const auto& op = static_cast<const MeanPoolGrad&>(task.op);
   const Operand& ct = task.in[0];
   const PoolProblem p(op.windows, task.out[0].shape, ct.shape);
-  spread_windows(p,
-                 task,
-                 common_of(p, ct.dtype),
-                 op.windows.stride[0],
-                 nullptr,
-                 nullptr,
-                 ct,
-                 pool_mean_grad);
+  spread_windows(
+      p, task, common_of(p, ct.dtype), nullptr, nullptr, ct, pool_mean_grad);
 }
 
 std::string why_not(const Op&,

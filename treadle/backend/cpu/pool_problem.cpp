@@ -11,7 +11,9 @@ PoolProblem::Lengths three(const int64_t* first,
                            int64_t missing) {
   PoolProblem::Lengths v;
   v.fill(missing);
-  std::copy(first, last, v.begin());
+  v[2] = last[-1];
+  if (last - first > 1) v[0] = first[0];
+  if (last - first > 2) v[1] = first[1];
   return v;
 }
 PoolProblem::Lengths three(const Shape& v, int64_t missing) {

@@ -10,9 +10,9 @@
 namespace treadle::backend::cpu {
 
 // `in` is the array that has the windows, (N, spatial ..., C), `out` the one
-// with an element for each. Three spatial axes; missing ones are last and have
-// length
-// 1. Both are row-contiguous.
+// with an element for each. Three spatial axes: the first is what threads
+// divide, runs go along the last, and missing ones have length 1. Both arrays
+// are row-contiguous.
 class PoolProblem {
  public:
   using Lengths = std::array<int64_t, 3>;
@@ -33,6 +33,7 @@ class PoolProblem {
   std::pair<int64_t, int64_t> whole_windows() const;
   // Elements from one window to the next along the last axis.
   int64_t step() const { return stride_[2] * channels; }
+  int64_t row_stride() const { return stride_[0]; }
 
   // No element belongs to two windows; none to no window.
   bool apart() const;

@@ -42,4 +42,7 @@ struct PoolTarget {
 void pool_max_grad(const PoolRow& r, const PoolTarget& t);
 void pool_mean_grad(const PoolRow& r, const PoolTarget& t);
 
+// Rounds sums to float16 or bfloat16.
+void round_to_half(Dtype dtype, const float* sums, void* to, int64_t count);
+
 }  // namespace treadle::backend::cpu
