@@ -24,6 +24,9 @@ constexpr int64_t kParallelElements = 32768;
 // are written past them.
 constexpr int64_t kStreamBytes = 16 << 20;
 
+// Spaces of fewer elements are probably in a cache.
+constexpr int64_t kPrefetchElements = 1 << 18;
+
 // Memory of a thread for tiles; grows and is kept.
 class Scratch {
  public:
@@ -70,6 +73,43 @@ void fill_splat(void* cell, int size, const void* value) {
   }
 }
 
+// Brings memory that will be read soon into the second cache, a few lines after
+// every step: the steps of a tile touch new memory only at their beginning, and
+// without this the memory would rest while they compute.
+class Ahead {
+ public:
+  void start(int64_t steps) {
+    runs_.clear();
+    at_ = 0;
+    lines_ = 0;
+    steps_ = std::max<int64_t>(steps, 1);
+  }
+  void add(const char* p, int64_t bytes) {
+    if (bytes <= 0) return;
+    runs_.push_back({p, p + bytes});
+    lines_ += (bytes + kLine - 1) / kLine;
+    per_step_ = (lines_ + steps_ - 1) / steps_;
+  }
+  void advance() {
+    if (at_ == runs_.size()) return;
+    for (int64_t i = 0; i < per_step_; ++i) {
+      Run& run = runs_[at_];
+      __builtin_prefetch(run.p, 0, 3);
+      run.p += kLine;
+      if (run.p >= run.end && ++at_ == runs_.size()) return;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  struct Run {
+    const char *p, *end;
+  };
+  SmallVector<Run, 8> runs_;
+  size_t at_ = 0;
+  int64_t lines_ = 0, steps_ = 1, per_step_ = 0;
+};
+
 // What all workers of a call share.
 struct Call {
   const Task& task;
@@ -93,7 +133,11 @@ struct Tile {
 class Worker {
  public:
   explicit Worker(const Call& call)
-      : call_(call), program_(call.program), layout_(call.layout), multi_(layout_.tile_rows > 1) {
+      : call_(call),
+        program_(call.program),
+        layout_(call.layout),
+        multi_(layout_.tile_rows > 1),
+        prefetch_(layout_.rows * layout_.row_length >= kPrefetchElements) {
     const auto aligned = [](int64_t n) { return (n + 63) / 64 * 64; };
     const int64_t tile_bytes =
         aligned(layout_.tile_rows * layout_.tile_cols * program_.max_size) + 64;
@@ -143,7 +187,13 @@ class Worker {
       const int64_t n = std::min(layout_.tile_rows, row1 - row);
       for (int64_t col = col0; col < col1 || col == 0; col += layout_.tile_cols) {
         const int64_t width = std::min(layout_.tile_cols, col1 - col);
-        run(steps, {row, n, col, n * width});
+        const int64_t size = n * width;
+        if (prefetch_) {
+          ahead_.start(weight_of(steps));
+          const int64_t next = row * layout_.row_length + col + size;
+          look_ahead(next, std::min(size, row1 * layout_.row_length - next));
+        }
+        run(steps, {row, n, col, size});
         if (width == 0) break;
       }
     }
@@ -154,7 +204,16 @@ class Worker {
     const auto [row0, row1, col0, col1] = block(row_block, 0);
     block_ = row_block;
     start_columns(col0, col1);
+    int64_t steps = 0;
+    for (const auto& phase : call_.schedule.phases) {
+      steps += weight_of(phase.tile_steps);
+    }
+    steps *= (col1 + layout_.tile_cols - 1) / layout_.tile_cols;
     for (int64_t row = row0; row < row1; ++row) {
+      if (prefetch_) {
+        ahead_.start(steps);
+        if (row + 1 < row1) look_ahead((row + 1) * col1, col1);
+      }
       for (const auto& phase : call_.schedule.phases) {
         run(phase.row_steps, {row, 1, 0, 1});
         start_accumulators();
@@ -195,6 +254,18 @@ class Worker {
   }
 
  private:
+  static int64_t weight_of(const std::vector<Step>& steps) {
+    int64_t sum = 0;
+    for (const Step& s : steps) sum += s.weight;
+    return sum;
+  }
+  // Elements of the space that will be read next.
+  void look_ahead(int64_t from, int64_t n) {
+    for (const TapeOperand& o : layout_.operands) {
+      if (o.access == Access::linear) ahead_.add(o.data + from * o.size, n * o.size);
+    }
+  }
+
   struct Block {
     int64_t row0, row1, col0, col1;
   };
@@ -317,6 +388,7 @@ class Worker {
     for (const Step& step : steps) {
       if (!constant_.empty() && constant_[step.reg]) continue;
       run(step, t);
+      if (prefetch_) ahead_.advance();
     }
   }
 
@@ -333,7 +405,12 @@ class Worker {
         if (step.uniform && !multi_) return run_splat(step, t);
         char* out = place(step, t);
         const auto n = static_cast<size_t>(step.uniform ? t.rows : t.n);
-        step.row_fn(n, out, regs_[step.a].p, regs_[step.b].p, regs_[step.c].p, splats(step));
+        const unsigned bits = splats(step);
+        if (prefetch_ && step.weight > 1 && program_.one_size) {
+          compute_in_parts(step, n, out, bits);
+        } else {
+          step.row_fn(n, out, regs_[step.a].p, regs_[step.b].p, regs_[step.c].p, bits);
+        }
         regs_[step.reg] = {out, false};
         return;
       }
@@ -371,6 +448,17 @@ class Worker {
         return;
       }
       case Kind::column: return add_column(step, t);
+    }
+  }
+
+  // A slow step with the memory kept busy in between.
+  void compute_in_parts(const Step& step, size_t n, char* out, unsigned bits) {
+    const size_t part = (n / step.weight + 63) / 64 * 64 + 64;
+    const char* in[] = {regs_[step.a].p, regs_[step.b].p, regs_[step.c].p};
+    for (size_t i = 0; i < n; i += part) {
+      if (i > 0) ahead_.advance();
+      const auto at = [&](int k) { return in[k] + (bits >> k & 1 ? 0 : i * step.size); };
+      step.row_fn(std::min(part, n - i), out + i * step.size, at(0), at(1), at(2), bits);
     }
   }
 
@@ -538,6 +626,8 @@ class Worker {
   const Program& program_;
   const TapeLayout& layout_;
   const bool multi_;
+  const bool prefetch_;
+  Ahead ahead_;
   Register* regs_;
   char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_;
   int64_t tile_bytes_, row_bytes_, buffer_bytes_;

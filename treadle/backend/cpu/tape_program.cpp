@@ -38,6 +38,13 @@ int cost(const TapeValue& v) {
   }
 }
 
+// How long a step takes, in additions.
+int weight(const TapeValue& v) {
+  if (v.code != Code::row) return 1;
+  if (is_wide(v.row) || (v.lane != Lane::f32 && is_function(v.row))) return 16;
+  return std::min(cost(v), 5);
+}
+
 class Builder {
  public:
   Builder(const Tape& tape, const Program& program)
@@ -265,6 +272,7 @@ class Builder {
           break;
         case Code::row: {
           s.kind = Kind::compute;
+          s.weight = static_cast<uint8_t>(weight(v));
           const TapeValue& from =
               tape.values[info(v.row).rule == Rule::choose ? v.b : v.a];
           s.row_fn = table.row[static_cast<int>(v.row)][static_cast<int>(from.lane)];
@@ -346,7 +354,7 @@ class Builder {
             }
           }
         };
-        if (same_size_) release();
+        if (program_.one_size) release();
         if (single && step.uniform) {
           step.slot = uniform_slot_[step.reg];
         } else if (step.kind == Kind::load || step.kind == Kind::compute ||
@@ -357,7 +365,7 @@ class Builder {
           slot_of[step.reg] = step.slot;
           if (last_use[step.reg] < 0) free.push_back(step.slot);
         }
-        if (!same_size_) release();
+        if (!program_.one_size) release();
       }
     }
   }
@@ -368,12 +376,6 @@ class Builder {
   std::vector<int16_t> uniform_slot_;
   std::vector<int16_t> buffer_;
   int num_uniform_ = 0;
-  bool same_size_ = [&] {
-    for (const TapeValue& v : tape_.values) {
-      if (size_of(v.lane) != size_of(tape_.values[0].lane)) return false;
-    }
-    return true;
-  }();
 };
 
 }  // namespace
@@ -381,9 +383,11 @@ class Builder {
 Program::Program(const Tape& tape) : table(lane_table()) {
   num_registers = 2 * static_cast<int>(tape.values.size());
   max_size = 4;
+  one_size = true;
   for (size_t i = 0; i < tape.values.size(); ++i) {
     const TapeValue& v = tape.values[i];
     max_size = std::max(max_size, static_cast<int>(size_of(v.lane)));
+    one_size = one_size && size_of(v.lane) == size_of(tape.values[0].lane);
     const auto fns = &table.reduce[static_cast<int>(v.reduce)][static_cast<int>(v.lane)];
     const auto size = static_cast<uint8_t>(size_of(v.lane));
     if (v.code == Code::reduce_row) {

@@ -31,6 +31,7 @@ struct Step {
   bool uniform;        // gives one number per row
   uint8_t size;        // bytes of a lane of the result; of the input for outputs
   uint8_t arity = 0;
+  uint8_t weight = 1;  // how long it takes, in cheap steps
   uint16_t reg;        // the register it sets
   uint16_t a = 0, b = 0, c = 0;
   uint16_t index = 0;
@@ -80,6 +81,7 @@ struct Program : plan::Prepared::Base {
   const LaneTable& table;
   int num_registers;
   int max_size;  // of a lane
+  bool one_size;  // all lanes have the same
   int num_uniform;  // columns of row numbers
   std::vector<Reduction> reductions;
   std::vector<Column> columns;

@@ -160,10 +160,9 @@ HWY_INLINE Raw<float> exp_clamped(Raw<float> x) {
   const auto e = nearest<float>(x, num<float>(1.4426950408889634));
   const auto r = minus_ln2(x, e.n);
   // (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2: minimax, error 2^-28 of e^r.
-  const auto q = poly<float>(r, 0x1.fffffcp-2, 0x1.55549p-3, 0x1.5558f4p-5,
+  const auto p = poly<float>(r, 1, 1, 0x1.fffffcp-2, 0x1.55549p-3, 0x1.5558f4p-5,
                              0x1.123a6ap-7, 0x1.6a2348p-10);
-  const auto p = hn::MulAdd(hn::Mul(r, r), q, r);
-  return times_power_of_two(hn::Add(p, num<float>(1)), e);
+  return times_power_of_two(p, e);
 }
 
 // e^x - 1 for x in [-104, 127 ln 2].
