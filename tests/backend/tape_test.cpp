@@ -332,6 +332,57 @@ TEST(Tape, ComplexNumbersRunInScalarCode) {
   for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(y0[i], std::abs(a[i] * b[i]), 1e-6);
 }
 
+TEST(Tape, JoinedRowsRoundAsTheyDoAlone) {
+  const Row ops[] = {Row::add, Row::subtract, Row::multiply};
+  const auto apply = [](Row row, auto a, auto b) {
+    return row == Row::add ? a + b : row == Row::subtract ? a - b : a * b;
+  };
+  const Shape space{37};
+  for (Dtype dtype : {float32, float64}) {
+    std::vector<Tensor> in;
+    for (int k = 0; k < 4; ++k) in.push_back(normal(dtype, space, k + 1));
+    in[1] = scalar_over(space, dtype, 0.1);
+    for (Row first : ops) {
+      for (Row then : ops) {
+        for (int form = 0; form < 5; ++form) {
+          for (Row last : ops) {
+            TapeMaker t;
+            const auto a = t.load(dtype), b = t.load(dtype), c = t.load(dtype),
+                       d = t.load(dtype);
+            const auto l = t.row(first, a, b);
+            uint16_t r = c, y = 0;
+            switch (form) {
+              case 0: y = t.row(then, l, c); break;
+              case 1: y = t.row(then, c, l); break;
+              case 2: y = t.row(then, l, l); break;
+              default: y = t.row(then, l, r = t.row(last, c, d)); break;
+            }
+            t.store(y);
+            if (form == 4) t.store(l);  // a value that others read is not taken in
+            else t.store(d);
+            const auto got = run_tape(*t.op(), space, in)[0];
+            const auto check = [&]<class T>(T) {
+              std::vector<const T*> x;
+              for (const Tensor& i : in) x.push_back(reinterpret_cast<const T*>(i.memory.data()));
+              for (int i = 0; i < 37; ++i) {
+                const volatile T left = apply(first, x[0][i], x[1][0]);
+                const volatile T right = apply(last, x[2][i], x[3][i]);
+                const T want = form == 0   ? apply(then, T(left), x[2][i])
+                               : form == 1 ? apply(then, x[2][i], T(left))
+                               : form == 2 ? apply(then, T(left), T(left))
+                                           : apply(then, T(left), T(right));
+                ASSERT_EQ(reinterpret_cast<const T*>(got.memory.data())[i], want)
+                    << static_cast<const plan::Fused&>(*t.op()).tape.to_string();
+              }
+            };
+            dtype == float32 ? check(float()) : check(double());
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Tape, ConstantsAreComputedOnceAndStillStored) {
   TapeMaker t;
   const auto x = t.load(float32), b1 = t.load(float32), one = t.load(float32);

@@ -23,10 +23,21 @@ constexpr size_t size_of(plan::Lane lane) {
   return sizes[static_cast<int>(lane)];
 }
 
-// out = row(a, b, c). Bit i of `splat`: operand i is a splat. out may be an operand
-// of the same lane size.
+// out = row(a, b, c). Bit i of `flags`: operand i is a splat; kStreamFlag: out is
+// aligned to vectors and written past the caches (by vector code; ignored by the
+// rest). out may be an operand of the same lane size.
+inline constexpr unsigned kStreamFlag = 16;
 using RowFn = void (*)(size_t n, void* out, const void* a, const void* b, const void* c,
-                       unsigned splat);
+                       unsigned flags);
+
+// Two or three rows in one pass, each rounding as it does alone:
+// (a first b) then c, or (a first b) then (c last d).
+enum class PairOp : uint8_t { add, subtract, multiply };
+inline constexpr int kNumPairOps = 3;
+enum class ThenOp : uint8_t { add, subtract, multiply, from };  // from: c - (a first b)
+inline constexpr int kNumThenOps = 4;
+using PairFn = void (*)(size_t n, void* out, const void* const* in, unsigned flags);
+
 // Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the lane
 // of another dtype.
 using MoveFn = void (*)(size_t n, void* out, const void* in);
@@ -49,6 +60,8 @@ struct ReduceFns {
 
 struct LaneTable {
   RowFn row[kNumRows][plan::kNumLanes];  // null: the row does not take the lane
+  // By first, then and last; no last: kNumPairOps. f32 and f64 alone, others null.
+  PairFn pair[2][kNumPairOps][kNumThenOps][kNumPairOps + 1];
   MoveFn load[kNumDtypes];
   MoveFn store[kNumDtypes];
   MoveFn convert[plan::kNumLanes][kNumDtypes];
@@ -77,6 +90,7 @@ void fill_float_rows(LaneTable* t);
 void fill_float_functions(LaneTable* t);
 void fill_double_rows(LaneTable* t);
 void fill_integer_rows(LaneTable* t);
+void fill_pairs(LaneTable* t);
 void fill_moves(LaneTable* t);
 void fill_reductions(LaneTable* t);
 

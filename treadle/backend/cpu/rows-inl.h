@@ -102,14 +102,21 @@ class Reader {
   size_t step_;
 };
 
+// Writes a run, past the caches if asked and if lanes are vectors themselves.
 template <class V>
 class Writer {
  public:
   using R = Run<V>;
-  explicit Writer(void* p) : p_(static_cast<typename R::Element*>(p)) {}
+  Writer(void* p, unsigned flags)
+      : p_(static_cast<typename R::Element*>(p)), stream_(flags & kStreamFlag) {}
   HWY_INLINE void next(V v) {
-    hn::StoreU(R::unwrap(v), typename R::D(), p_);
-    p_ += hn::Lanes(typename R::D());
+    const typename R::D d;
+    if (HWY_UNLIKELY(stream_)) {
+      hn::Stream(R::unwrap(v), d, p_);
+    } else {
+      hn::StoreU(R::unwrap(v), d, p_);
+    }
+    p_ += hn::Lanes(d);
   }
   HWY_INLINE void rest(V v, size_t n) {
     store_some(R::unwrap(v), typename R::D(), p_, n);
@@ -117,6 +124,7 @@ class Writer {
 
  private:
   typename R::Element* p_;
+  bool stream_;
 };
 
 // ---- rows ------------------------------------------------------------------------
@@ -149,20 +157,20 @@ class Writer {
 
 template <class F, class T>
 void unary(size_t n, void* out, const void* a, const void*, const void*,
-           unsigned splat) {
+           unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
-  Reader<Vec<T>> x(a, splat & 1);
-  Writer<decltype(F::of(x.next()))> y(out);
+  Reader<Vec<T>> x(a, flags & 1);
+  Writer<decltype(F::of(x.next()))> y(out, flags);
   for (; n >= lanes; n -= lanes) y.next(F::of(x.next()));
   if (n > 0) y.rest(F::of(x.rest(n)), n);
 }
 
 template <class F, class T>
 void binary(size_t n, void* out, const void* a, const void* b, const void*,
-            unsigned splat) {
+            unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
-  Reader<Vec<T>> pa(a, splat & 1), pb(b, splat & 2);
-  Writer<decltype(F::of(pa.next(), pb.next()))> y(out);
+  Reader<Vec<T>> pa(a, flags & 1), pb(b, flags & 2);
+  Writer<decltype(F::of(pa.next(), pb.next()))> y(out, flags);
   for (; n >= lanes; n -= lanes) {
     const Vec<T> va = pa.next();
     y.next(F::of(va, pb.next()));
@@ -175,11 +183,11 @@ void binary(size_t n, void* out, const void* a, const void* b, const void*,
 
 template <class F, class T>
 void ternary(size_t n, void* out, const void* a, const void* b, const void* c,
-             unsigned splat) {
+             unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
-  Reader<Mask<T>> pa(a, splat & 1);
-  Reader<Vec<T>> pb(b, splat & 2), pc(c, splat & 4);
-  Writer<Vec<T>> y(out);
+  Reader<Mask<T>> pa(a, flags & 1);
+  Reader<Vec<T>> pb(b, flags & 2), pc(c, flags & 4);
+  Writer<Vec<T>> y(out, flags);
   for (; n >= lanes; n -= lanes) {
     const Mask<T> va = pa.next();
     const Vec<T> vb = pb.next();

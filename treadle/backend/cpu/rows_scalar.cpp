@@ -35,31 +35,31 @@ namespace {
 #undef TERNARY
 
 template <class F, class T>
-void unary(size_t n, void* out, const void* a, const void*, const void*, unsigned splat) {
+void unary(size_t n, void* out, const void* a, const void*, const void*, unsigned flags) {
   using Out = decltype(F::of(T()));
   const T* x = static_cast<const T*>(a);
   Out* y = static_cast<Out*>(out);
-  const size_t sx = splat & 1 ? 0 : 1;
+  const size_t sx = flags & 1 ? 0 : 1;
   for (size_t i = 0; i < n; ++i) y[i] = F::of(x[i * sx]);
 }
 
 template <class F, class T>
-void binary(size_t n, void* out, const void* a, const void* b, const void*, unsigned splat) {
+void binary(size_t n, void* out, const void* a, const void* b, const void*, unsigned flags) {
   using Out = decltype(F::of(T(), T()));
   const T* pa = static_cast<const T*>(a);
   const T* pb = static_cast<const T*>(b);
   Out* y = static_cast<Out*>(out);
-  const size_t sa = splat & 1 ? 0 : 1, sb = splat & 2 ? 0 : 1;
+  const size_t sa = flags & 1 ? 0 : 1, sb = flags & 2 ? 0 : 1;
   for (size_t i = 0; i < n; ++i) y[i] = F::of(pa[i * sa], pb[i * sb]);
 }
 
 template <class F, class T>
-void ternary(size_t n, void* out, const void* a, const void* b, const void* c, unsigned splat) {
+void ternary(size_t n, void* out, const void* a, const void* b, const void* c, unsigned flags) {
   const uint32_t* pa = static_cast<const uint32_t*>(a);
   const T* pb = static_cast<const T*>(b);
   const T* pc = static_cast<const T*>(c);
   T* y = static_cast<T*>(out);
-  const size_t sa = splat & 1 ? 0 : 1, sb = splat & 2 ? 0 : 1, sc = splat & 4 ? 0 : 1;
+  const size_t sa = flags & 1 ? 0 : 1, sb = flags & 2 ? 0 : 1, sc = flags & 4 ? 0 : 1;
   for (size_t i = 0; i < n; ++i) y[i] = F::of(pa[i * sa], pb[i * sb], pc[i * sc]);
 }
 

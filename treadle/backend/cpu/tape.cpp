@@ -342,19 +342,19 @@ class Worker {
   bool is_constant(const Step& step) const {
     switch (step.kind) {
       case Kind::load: return layout_.operands[step.index].access == Access::constant;
-      case Kind::expand: return constant_[step.a];
+      case Kind::expand:
       case Kind::compute:
-        return constant_[step.a] && (step.arity < 2 || constant_[step.b]) &&
-               (step.arity < 3 || constant_[step.c]);
-      case Kind::convert: return constant_[step.a];
+      case Kind::pair:
+      case Kind::convert:
+        return std::all_of(step.in, step.in + step.arity,
+                           [this](uint16_t r) { return constant_[r]; });
       default: return false;
     }
   }
 
   unsigned splats(const Step& step) const {
-    unsigned bits = regs_[step.a].splat;
-    if (step.arity > 1) bits |= regs_[step.b].splat ? 2u : 0u;
-    if (step.arity > 2) bits |= regs_[step.c].splat ? 4u : 0u;
+    unsigned bits = 0;
+    for (int k = 0; k < step.arity; ++k) bits |= unsigned{regs_[step.in[k]].splat} << k;
     return bits;
   }
 
@@ -368,11 +368,11 @@ class Worker {
                                   layout_.inner_offset(step.index, t.col));
         break;
       }
-      case Kind::convert: step.move_fn(1, lane, regs_[step.a].p); break;
-      case Kind::expand: regs_[step.reg] = regs_[step.a]; return;
+      case Kind::convert: step.move_fn(1, lane, regs_[step.in[0]].p); break;
+      case Kind::expand: regs_[step.reg] = regs_[step.in[0]]; return;
       default: {
         const size_t n = program_.table.vector_bytes / step.size;
-        step.row_fn(n, cell(step.reg), regs_[step.a].p, regs_[step.b].p, regs_[step.c].p, 7);
+        call(step, n, cell(step.reg), 0, 15);
         if (program_.table.vector_bytes < kSplatBytes) {
           std::memcpy(lane, cell(step.reg), step.size);
           break;
@@ -401,36 +401,38 @@ class Worker {
           load(step, t);
         }
         return;
-      case Kind::compute: {
+      case Kind::compute:
+      case Kind::pair: {
         if (step.uniform && !multi_) return run_splat(step, t);
         char* out = place(step, t);
         const auto n = static_cast<size_t>(step.uniform ? t.rows : t.n);
-        const unsigned bits = splats(step);
+        unsigned flags = splats(step);
+        if (is_direct(step) && call_.stream[step.output]) flags |= kStreamFlag;
         if (prefetch_ && step.weight > 1 && program_.one_size) {
-          compute_in_parts(step, n, out, bits);
+          compute_in_parts(step, n, out, flags);
         } else {
-          step.row_fn(n, out, regs_[step.a].p, regs_[step.b].p, regs_[step.c].p, bits);
+          call(step, n, out, 0, flags);
         }
         regs_[step.reg] = {out, false};
         return;
       }
       case Kind::convert: {
         if (step.uniform && !multi_) return run_splat(step, t);
-        if (regs_[step.a].splat) return run_splat(step, t);
+        if (regs_[step.in[0]].splat) return run_splat(step, t);
         char* out = place(step, t);
-        step.move_fn(static_cast<size_t>(step.uniform ? t.rows : t.n), out, regs_[step.a].p);
+        step.move_fn(static_cast<size_t>(step.uniform ? t.rows : t.n), out, regs_[step.in[0]].p);
         regs_[step.reg] = {out, false};
         return;
       }
       case Kind::expand: {
-        if (regs_[step.a].splat) {
-          regs_[step.reg] = regs_[step.a];
+        if (regs_[step.in[0]].splat) {
+          regs_[step.reg] = regs_[step.in[0]];
           return;
         }
         char* out = slot(step);
         for (int64_t r = 0; r < t.rows; ++r) {
           copy_elements(step.size, out + r * layout_.row_length * step.size,
-                        regs_[step.a].p + r * step.size, 0, layout_.row_length);
+                        regs_[step.in[0]].p + r * step.size, 0, layout_.row_length);
         }
         regs_[step.reg] = {out, false};
         return;
@@ -452,13 +454,24 @@ class Worker {
   }
 
   // A slow step with the memory kept busy in between.
-  void compute_in_parts(const Step& step, size_t n, char* out, unsigned bits) {
+  void compute_in_parts(const Step& step, size_t n, char* out, unsigned flags) {
     const size_t part = (n / step.weight + 63) / 64 * 64 + 64;
-    const char* in[] = {regs_[step.a].p, regs_[step.b].p, regs_[step.c].p};
     for (size_t i = 0; i < n; i += part) {
       if (i > 0) ahead_.advance();
-      const auto at = [&](int k) { return in[k] + (bits >> k & 1 ? 0 : i * step.size); };
-      step.row_fn(std::min(part, n - i), out + i * step.size, at(0), at(1), at(2), bits);
+      call(step, std::min(part, n - i), out + i * step.size, i * step.size, flags);
+    }
+  }
+
+  // The function of a step on operands from byte `at` on, where they are no splats.
+  void call(const Step& step, size_t n, char* out, size_t at, unsigned flags) const {
+    const void* in[4];
+    for (int k = 0; k < 4; ++k) {
+      in[k] = regs_[step.in[k]].p + (flags >> k & 1 ? 0 : at);
+    }
+    if (step.kind == Kind::pair) {
+      step.pair_fn(n, out, in, flags);
+    } else {
+      step.row_fn(n, out, in[0], in[1], in[2], flags);
     }
   }
 
@@ -470,8 +483,12 @@ class Worker {
     if (step.buffer >= 0) {
       return buffers_ + step.buffer * buffer_bytes_ + t.col * step.size;
     }
-    if (step.output >= 0 && call_.direct[step.output]) return output(step.output, t);
+    if (is_direct(step)) return output(step.output, t);
     return slot(step);
+  }
+  // Whether a result is computed right in the memory of its output.
+  bool is_direct(const Step& step) const {
+    return step.output >= 0 && step.buffer < 0 && call_.direct[step.output];
   }
   int64_t position(const Tile& t) const { return t.row * layout_.row_length + t.col; }
   char* output(int index, const Tile& t) const {
@@ -481,13 +498,13 @@ class Worker {
 
   // The operand as a run, a splat if it allows.
   const char* whole(const Step& step, const Tile& t) {
-    const Register& r = regs_[step.a];
+    const Register& r = regs_[step.in[0]];
     if (!r.splat) return r.p;
     copy_elements(step.size, temp_, r.p, 0, t.n);
     return temp_;
   }
   const char* as_rows(const Step& step, const Tile& t) {
-    const Register& r = regs_[step.a];
+    const Register& r = regs_[step.in[0]];
     if (!r.splat || t.rows == 1) return r.p;
     copy_elements(step.size, temp_, r.p, 0, t.rows);
     return temp_;
@@ -597,7 +614,7 @@ class Worker {
     const Operand& o = call_.task.out[step.index];
     if (!o.data) return;
     char* out = output(step.index, t);
-    const char* in = regs_[step.a].p;
+    const char* in = regs_[step.in[0]].p;
     if (in == out) return;
     in = whole(step, t);
     const auto n = static_cast<size_t>(t.n);
@@ -677,7 +694,11 @@ bool choose_outputs(Call* call) {
     }
     overlaps = overlaps || aliased;
     call->stream[k] = !aliased && e.end - e.begin >= kStreamBytes;
-    call->direct[k] = direct && !call->stream[k];
+    // Vectors past the caches must be aligned, in every tile.
+    const bool aligned = reinterpret_cast<uintptr_t>(out.data) % 64 == 0 &&
+                         (call->layout.row_length * 4 % 64 == 0 || call->layout.rows == 1) &&
+                         call->layout.tile_cols % 16 == 0;
+    call->direct[k] = direct && (!call->stream[k] || (aligned && call->program.streams[k]));
   }
   return overlaps;
 }

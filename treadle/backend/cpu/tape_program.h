@@ -19,6 +19,7 @@ struct Step {
   enum class Kind : uint8_t {
     load,         // operand `index`
     compute,      // row_fn of a, b, c
+    pair,         // pair_fn of a, b, c, d
     convert,      // move_fn of a
     expand,       // uniform a as a tile
     saved,        // the tile that an earlier phase left in row buffer `index`
@@ -33,13 +34,15 @@ struct Step {
   uint8_t arity = 0;
   uint8_t weight = 1;  // how long it takes, in cheap steps
   uint16_t reg;        // the register it sets
-  uint16_t a = 0, b = 0, c = 0;
+  uint16_t in[4] = {};
   uint16_t index = 0;
   int16_t slot = -1;   // the tile, or for uniform results the column of row numbers
   int16_t buffer = -1; // row buffer to compute into instead
   int16_t output = -1; // output to compute into when its memory is safe to write
   bool copies = false; // load, store: the dtype is that of the lane
+  Row row = Row{};
   RowFn row_fn = nullptr;
+  PairFn pair_fn = nullptr;
   MoveFn move_fn = nullptr;
 };
 
@@ -86,6 +89,9 @@ struct Program : plan::Prepared::Base {
   std::vector<Reduction> reductions;
   std::vector<Column> columns;
   Order order;
+  // By output: whether the step that computes it can write past the caches, and
+  // nothing else reads the value.
+  std::vector<bool> streams;
 
   // Rows that fit into a tile, or no reductions along rows: everything in one pass.
   Schedule single;
