@@ -1,7 +1,7 @@
-"""Trains a classifier of handwritten digits, as examples/cpp/mnist.cpp does.
+"""Trains a classifier of handwritten digits and saves it, as examples/cpp/mnist.cpp does.
 
 python examples/python/mnist.py --compile --save digits.safetensors
-python examples/python/mnist.py --load digits.safetensors
+python examples/python/mnist.py --load runs/mnist/model.safetensors
 """
 
 import argparse
@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import treadle.core as mx
-from treadle.utils import tree_flatten
 
+import treadle.core as mx
 import treadle.nn as nn
 import treadle.optimizers as optim
+from treadle.utils import tree_flatten
 
 
 class Mlp(nn.Module):
@@ -23,8 +23,8 @@ class Mlp(nn.Module):
         self.l1 = nn.Linear(784, 256)
         self.l2 = nn.Linear(256, 10)
 
-    def __call__(self, x):
-        return self.l2(nn.relu(self.l1(x.reshape(x.shape[0], -1))))
+    def __call__(self, x):  # x (B, 28, 28, 1) -> (B, 10)
+        return self.l2(nn.relu(self.l1(x.flatten(1))))
 
 
 class Cnn(nn.Module):
@@ -38,17 +38,17 @@ class Cnn(nn.Module):
         self.dropout = nn.Dropout(0.25)
         self.head = nn.Linear(7 * 7 * 32, 10)
 
-    def __call__(self, x):
-        y = self.pool(nn.relu(self.norm1(self.conv1(x))))  # (B, 14, 14, 16)
-        y = self.pool(nn.relu(self.norm2(self.conv2(y))))  # (B, 7, 7, 32)
-        return self.head(self.dropout(y.reshape(y.shape[0], -1)))
+    def __call__(self, x):  # x (B, 28, 28, 1) -> (B, 10)
+        x = self.pool(nn.relu(self.norm1(self.conv1(x))))  # (B, 14, 14, 16)
+        x = self.pool(nn.relu(self.norm2(self.conv2(x))))  # (B, 7, 7, 32)
+        return self.head(self.dropout(x.flatten(1)))
 
 
-MODELS = {"mlp": Mlp, "cnn": Cnn}
+MODELS = {"cnn": Cnn, "mlp": Mlp}
 
 
 def read_idx(path):
-    """An array of an IDX file of bytes: two zero bytes, type 8, the number of axes, their lengths, the values."""
+    """The array of an IDX file of bytes: two zero bytes, type 8, the number of axes, their lengths, the values."""
     data = path.read_bytes()
     shape = np.frombuffer(data, ">i4", count=data[3], offset=4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
@@ -58,6 +58,13 @@ def load(folder, part):
     """images (N, 28, 28, 1) float32 in [0, 1], labels (N,) uint8."""
     images = read_idx(folder / f"{part}-images-idx3-ubyte")[..., None].astype(np.float32) / 255
     return mx.array(images), mx.array(read_idx(folder / f"{part}-labels-idx1-ubyte"))
+
+
+def shifted(x, most, rng):
+    """The images moved by up to `most` pixels each way, one way for the batch."""
+    dy, dx = rng.integers(0, 2 * most + 1, size=2).tolist()
+    wide = mx.pad(x, [(0, 0), (most, most), (most, most), (0, 0)])
+    return wide[:, dy : dy + x.shape[1], dx : dx + x.shape[2]]
 
 
 def accuracy(model, images, labels):
@@ -70,45 +77,48 @@ def accuracy(model, images, labels):
 def train(model, options):
     images, labels = load(options.data, "train")
     test = load(options.data, "t10k")
-    optimizer = optim.SGD(options.rate, momentum=0.9)
+    steps = len(labels) // options.batch
+    optimizer = optim.AdamW(optim.cosine_decay(options.rate, options.epochs * steps), bias_correction=True)
     optimizer.init(model.trainable_parameters())
 
     def loss_of(x, y):
-        return nn.losses.cross_entropy(model(x), y, reduction="mean")
-
-    loss_and_gradients = nn.value_and_grad(model, loss_of)
+        logits = model(x)
+        right = mx.mean(mx.argmax(logits, axis=1) == y)
+        return nn.losses.cross_entropy(logits, y, reduction="mean"), right
 
     def step(x, y):
-        loss, gradients = loss_and_gradients(x, y)
+        values, gradients = nn.value_and_grad(model, loss_of)(x, y)
         optimizer.update(model, gradients)
-        return loss
+        return values
 
     state = [model.state, optimizer.state]
     if options.compile:
         step = partial(mx.compile, inputs=state, outputs=state)(step)
 
     rng = np.random.default_rng(options.seed)
-    steps = len(labels) // options.batch
     for epoch in range(1, options.epochs + 1):
         order = mx.array(rng.permutation(len(labels)).astype(np.uint32))
-        start, total = time.perf_counter(), 0.0
+        start, totals = time.perf_counter(), np.zeros(2)
         for i in range(steps):
             pick = order[i * options.batch : (i + 1) * options.batch]
-            loss = step(images[pick], labels[pick])
-            mx.eval(loss, state)
-            total += loss.item()
+            values = step(shifted(images[pick], options.shift, rng), labels[pick])
+            mx.eval(values, state)
+            totals += [v.item() for v in values]
         rate = steps * options.batch / (time.perf_counter() - start)
-        line = f"epoch {epoch:2}  loss {total / steps:.4f}  test accuracy {accuracy(model, *test):.4f}"
-        print(f"{line}  {rate:.0f} images/s", flush=True)
+        loss, right = totals / steps
+        tested = accuracy(model, *test)
+        print(f"epoch {epoch}/{options.epochs}  loss {loss:.4f}  accuracy {right:.4f}  test {tested:.4f}", end="")
+        print(f"  {rate:.0f} images/s", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Trains a classifier of handwritten digits.")
     parser.add_argument("--data", type=Path, default="data/mnist", help="folder of the four IDX files")
-    parser.add_argument("--model", choices=MODELS, default="mlp")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--model", choices=MODELS, default="cnn")
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=0.1, help="learning rate")
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate at the beginning")
+    parser.add_argument("--shift", type=int, default=2, help="images are moved by up to this many pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compile", action="store_true", help="compile the training step")
     parser.add_argument("--save", metavar="FILE", help="write the weights here, as safetensors")
@@ -124,7 +134,7 @@ def main():
     model = MODELS[options.model]()
     train(model, options)
     if options.save:
-        mx.save_safetensors(options.save, dict(tree_flatten(model.parameters())), {"model": options.model})
+        mx.save_safetensors(options.save, tree_flatten(model.parameters(), destination={}), {"model": options.model})
 
 
 if __name__ == "__main__":

@@ -107,7 +107,6 @@ def test_mlx_defaults_hold_under_the_alias_only(script):
     assert output(path) == "2.5 (2,)\n(3,) mlx.core.float32 mlx.core.bfloat16\n"
 
     import treadle.core as mx
-
     import treadle.nn as nn
     from treadle import compat
 

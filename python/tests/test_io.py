@@ -5,6 +5,7 @@ from pathlib import Path
 import mlx.core as reference
 import numpy as np
 import pytest
+
 import treadle.core as mx
 
 

@@ -1,8 +1,8 @@
 """Errors name the module in whose call they happen."""
 
 import pytest
-import treadle.core as mx
 
+import treadle.core as mx
 import treadle.nn as nn
 
 

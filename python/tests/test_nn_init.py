@@ -4,8 +4,8 @@ import mlx.core
 import mlx.nn
 import numpy as np
 import pytest
-import treadle.core as mx
 
+import treadle.core as mx
 import treadle.nn as nn
 
 CASES = {

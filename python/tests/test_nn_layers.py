@@ -4,10 +4,10 @@ import mlx.core
 import mlx.nn
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import tree_flatten
 
+import treadle.core as mx
 import treadle.nn as nn
+from treadle.utils import tree_flatten
 
 RNG = np.random.default_rng(0)
 

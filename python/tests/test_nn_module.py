@@ -8,10 +8,10 @@ import mlx.nn
 import mlx.utils
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import tree_flatten, tree_map
 
+import treadle.core as mx
 import treadle.nn as nn
+from treadle.utils import tree_flatten, tree_map
 
 OURS, THEIRS = (nn, mx), (mlx.nn, mlx.core)
 

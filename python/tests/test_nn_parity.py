@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import tree_flatten, tree_unflatten
 
+import treadle.core as mx
 import treadle.nn as nn
+from treadle.utils import tree_flatten, tree_unflatten
 
 TABLE = Path(__file__).resolve().parents[2] / "tests" / "cases" / "nn_cases.json"
 ROWS = json.loads(TABLE.read_text())

@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import tree_flatten
 
+import treadle.core as mx
 import treadle.nn as nn
+from treadle.utils import tree_flatten
 
 
 class Scale(nn.Module):

@@ -8,11 +8,11 @@ import mlx.nn
 import mlx.optimizers
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import ClippedGrads, tree_flatten, tree_map
 
+import treadle.core as mx
 import treadle.nn as nn
 import treadle.optimizers as optim
+from treadle.utils import ClippedGrads, tree_flatten, tree_map
 
 SHAPES = {"a": (3, 4), "layers": [{"w": (5,), "b": ()}, {}, {"w": (2, 1, 3)}]}
 RNG = np.random.default_rng(0)

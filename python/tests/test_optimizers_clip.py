@@ -4,11 +4,11 @@ import mlx.core
 import mlx.optimizers
 import numpy as np
 import pytest
-import treadle.core as mx
-from treadle.utils import tree_flatten
 
+import treadle.core as mx
 import treadle.nn as nn
 import treadle.optimizers as optim
+from treadle.utils import tree_flatten
 
 
 def clipped(optim, mx, max_norm, dtype="float32", scale=1.0):

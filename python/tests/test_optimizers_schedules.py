@@ -6,8 +6,8 @@ import mlx.core
 import mlx.optimizers
 import numpy as np
 import pytest
-import treadle.core as mx
 
+import treadle.core as mx
 import treadle.optimizers as optim
 
 SCHEDULES = {

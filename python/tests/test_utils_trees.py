@@ -4,9 +4,10 @@ from collections import namedtuple
 
 import mlx.utils as peer
 import pytest
-import treadle.utils as utils
 from hypothesis import given
 from hypothesis import strategies as st
+
+import treadle.utils as utils
 
 Pair = namedtuple("Pair", "left right")
 

@@ -10,6 +10,8 @@ import types
 from treadle import _core
 from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
+from treadle._files import load as load
+from treadle._files import save_safetensors as save_safetensors
 from treadle._missing import module_getattr
 
 # Names that are not there yet, of each module.

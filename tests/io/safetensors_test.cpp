@@ -144,6 +144,11 @@ TEST_F(SafetensorsTest, AcceptsAnEmptyObjectAndPaddedHeaders) {
   EXPECT_TRUE(load_safetensors(path_).tensors.empty());
 }
 
+TEST_F(SafetensorsTest, AcceptsTheNullThatMlxWritesForNoMetadata) {
+  write(R"({"__metadata__":null})");
+  EXPECT_TRUE(load_safetensors(path_).metadata.empty());
+}
+
 TEST_F(SafetensorsTest, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(
       error(),

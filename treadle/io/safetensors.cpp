@@ -288,6 +288,7 @@ Safetensors load_safetensors(const std::string& path) {
           parse_entry(path, name, value, file.bytes() - data_start));
       continue;
     }
+    if (value.is_null()) continue;  // what MLX writes when there is none
     if (!value.is_object())
       bad_file(path, "has metadata that is not a JSON object.");
     for (const auto& [key, text] : value.items()) {
