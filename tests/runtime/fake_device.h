@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "treadle/runtime/backend.h"
 #include "treadle/runtime/memory.h"
@@ -46,7 +48,14 @@ class FakeDeviceScope {
     clear_cache(gpu);
     runtime::set_backend(Device::Type::gpu, nullptr);
   }
-  FakeDevice* device = new FakeDevice;  // freed memory outlives the scope
+  // Arrays may outlive the scope, and their memory goes back to the device.
+  FakeDevice* device = kept();
+
+ private:
+  static FakeDevice* kept() {
+    static auto* devices = new std::vector<std::unique_ptr<FakeDevice>>;
+    return devices->emplace_back(std::make_unique<FakeDevice>()).get();
+  }
 };
 
 }  // namespace treadle::testing
