@@ -51,8 +51,8 @@ struct ReduceFns {
   void (*init)(size_t n, void* acc);
   // One accumulator takes n lanes.
   void (*fold)(size_t n, void* acc, const void* in);
-  // n accumulators take a lane each.
-  void (*add)(size_t n, void* acc, const void* in);
+  // n accumulators take a lane each from each of `rows` rows.
+  void (*add)(size_t rows, size_t n, void* acc, const void* in);
   // n accumulators take n others.
   void (*merge)(size_t n, void* acc, const void* other);
   void (*finish)(size_t n, void* out, const void* acc);
@@ -66,6 +66,8 @@ struct LaneTable {
   MoveFn store[kNumDtypes];
   MoveFn convert[plan::kNumLanes][kNumDtypes];
   ReduceFns reduce[kNumReduceKinds][plan::kNumLanes];
+  // Each of `rows` lanes of 4 or 8 bytes n times. Writes up to a vector beyond.
+  void (*expand)(size_t rows, size_t n, size_t size, void* out, const void* in);
   // Copies past the caches. The bytes are visible to others after fence().
   void (*stream)(size_t bytes, void* out, const void* in);
   void (*fence)();

@@ -173,6 +173,24 @@ TREADLE_MOVE(U32ToU64, HalfU32, DU64, hn::PromoteTo(DU64(), x))
 TREADLE_MOVE(U64ToU32, DU64, HalfU32, hn::TruncateTo(HalfU32(), x))
 #undef TREADLE_MOVE
 
+template <class T>
+void expand_lanes(size_t rows, size_t n, T* y, const T* x) {
+  const Tag<T> d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < rows; ++r, y += n) {
+    const auto v = hn::Set(d, x[r]);
+    // What goes beyond the row is overwritten by the next.
+    for (size_t i = 0; i < n; i += lanes) hn::StoreU(v, d, y + i);
+  }
+}
+void expand(size_t rows, size_t n, size_t size, void* out, const void* in) {
+  if (size == 4) {
+    expand_lanes(rows, n, static_cast<uint32_t*>(out), static_cast<const uint32_t*>(in));
+  } else {
+    expand_lanes(rows, n, static_cast<uint64_t*>(out), static_cast<const uint64_t*>(in));
+  }
+}
+
 void stream(size_t bytes, void* out, const void* in) {
   const Tag<uint8_t> d;
   const size_t lanes = hn::Lanes(d);
@@ -243,6 +261,7 @@ void fill(LaneTable* t) {
     convert(l, int32, move<U64ToU32>);
     convert(l, uint32, move<U64ToU32>);
   }
+  t->expand = expand;
   t->stream = stream;
   t->fence = hwy::FlushStream;
   t->vector_bytes = hn::Lanes(Tag<uint8_t>());

@@ -105,10 +105,12 @@ struct Reducer {
     T* y = static_cast<T*>(out);
     for (size_t r = 0; r < rows; ++r, x += n) y[r] = T(folded(x, n));
   }
-  static void add(size_t n, void* acc, const void* in) {
+  static void add(size_t rows, size_t n, void* acc, const void* in) {
     Acc* a = static_cast<Acc*>(acc);
     const T* x = static_cast<const T*>(in);
-    for (size_t i = 0; i < n; ++i) a[i] = merged(a[i], Acc(x[i]));
+    for (size_t r = 0; r < rows; ++r, x += n) {
+      for (size_t i = 0; i < n; ++i) a[i] = merged(a[i], Acc(x[i]));
+    }
   }
   static void merge(size_t n, void* acc, const void* other) {
     Acc* a = static_cast<Acc*>(acc);
@@ -139,6 +141,14 @@ void fill_reduce(LaneTable* t) {
 
 void copy(size_t bytes, void* out, const void* in) { std::memcpy(out, in, bytes); }
 
+void expand(size_t rows, size_t n, size_t size, void* out, const void* in) {
+  auto* x = static_cast<const char*>(in);
+  auto* y = static_cast<char*>(out);
+  for (size_t r = 0; r < rows; ++r, x += size) {
+    for (size_t i = 0; i < n; ++i, y += size) std::memcpy(y, x, size);
+  }
+}
+
 }  // namespace
 
 void fill_scalar_moves(LaneTable* t) {
@@ -152,6 +162,7 @@ void fill_scalar_moves(LaneTable* t) {
   fill_reduce<Lane::u32>(t);
   fill_reduce<Lane::u64>(t);
   fill_reduce<Lane::c64>(t);
+  t->expand = expand;
   t->stream = copy;
   t->fence = [] {};
   t->vector_bytes = 16;

@@ -179,7 +179,7 @@ class Reduction {
     fns_.init(size_t(n), accumulators);
     for_reduced(x, [&](const char* run) {
       read(run, n, lanes);
-      fns_.add(size_t(n), accumulators, lanes);
+      fns_.add(1, size_t(n), accumulators, lanes);
     });
     write(accumulators, n, y);
   }

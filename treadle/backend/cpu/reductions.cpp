@@ -74,13 +74,17 @@ struct Extreme {
         return std::numeric_limits<T>::quiet_NaN();
       }
     }
-    HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
-    hn::Store(v, d, lanes);
-    T best = lanes[0];
-    for (size_t i = 1; i < hn::Lanes(d); ++i) {
-      best = (kMax ? best < lanes[i] : lanes[i] < best) ? lanes[i] : best;
+    if constexpr (hwy::IsFloat<T>()) {
+      return hn::GetLane(kMax ? hn::MaxOfLanes(d, v) : hn::MinOfLanes(d, v));
+    } else {
+      HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
+      hn::Store(v, d, lanes);
+      T best = lanes[0];
+      for (size_t i = 1; i < hn::Lanes(d); ++i) {
+        best = (kMax ? best < lanes[i] : lanes[i] < best) ? lanes[i] : best;
+      }
+      return best;
     }
-    return best;
   }
 };
 
@@ -151,35 +155,50 @@ void fold(size_t n, void* acc, const void* in) {
   *static_cast<A*>(acc) = reduced<OpAcc>(2, pair);
 }
 
+// A vector of accumulators at a time stays in registers while all rows pass.
 template <class Op, class T>
-void add(size_t n, void* acc, const void* in) {
+void add(size_t rows, size_t n, void* acc, const void* in) {
   const Tag<T> d;
   const size_t lanes = hn::Lanes(d);
   const T* x = static_cast<const T*>(in);
   T* a = static_cast<T*>(acc);
-  for (; n >= lanes; n -= lanes, x += lanes, a += lanes) {
-    hn::StoreU(Op::merged(hn::LoadU(d, a), hn::LoadU(d, x)), d, a);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    auto sum = hn::LoadU(d, a + i);
+    for (size_t r = 0; r < rows; ++r) sum = Op::merged(sum, hn::LoadU(d, x + r * n + i));
+    hn::StoreU(sum, d, a + i);
   }
-  if (n > 0) {
-    store_some(Op::merged(load_some(d, a, n), load_some(d, x, n)), d, a, n);
+  if (i < n) {
+    auto sum = load_some(d, a + i, n - i);
+    for (size_t r = 0; r < rows; ++r) {
+      sum = Op::merged(sum, load_some(d, x + r * n + i, n - i));
+    }
+    store_some(sum, d, a + i, n - i);
   }
 }
 
 // Double accumulators take floats.
 template <class Op>
-void add_wide(size_t n, void* acc, const void* in) {
+void add_wide(size_t rows, size_t n, void* acc, const void* in) {
   const Tag<double> d;
   const hn::Rebind<float, Tag<double>> dh;
   const size_t lanes = hn::Lanes(d);
   const float* x = static_cast<const float*>(in);
   double* a = static_cast<double*>(acc);
-  for (; n >= lanes; n -= lanes, x += lanes, a += lanes) {
-    const auto v = hn::PromoteTo(d, hn::LoadU(dh, x));
-    hn::StoreU(Op::merged(hn::LoadU(d, a), v), d, a);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    auto sum = hn::LoadU(d, a + i);
+    for (size_t r = 0; r < rows; ++r) {
+      sum = Op::merged(sum, hn::PromoteTo(d, hn::LoadU(dh, x + r * n + i)));
+    }
+    hn::StoreU(sum, d, a + i);
   }
-  if (n > 0) {
-    const auto v = hn::PromoteTo(d, load_some(dh, x, n));
-    store_some(Op::merged(load_some(d, a, n), v), d, a, n);
+  if (i < n) {
+    auto sum = load_some(d, a + i, n - i);
+    for (size_t r = 0; r < rows; ++r) {
+      sum = Op::merged(sum, hn::PromoteTo(d, load_some(dh, x + r * n + i, n - i)));
+    }
+    store_some(sum, d, a + i, n - i);
   }
 }
 

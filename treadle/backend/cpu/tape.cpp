@@ -125,6 +125,20 @@ struct Register {
   bool splat;
 };
 
+// Accumulators [col, col + n) of a column as its output.
+void write_column(const Task& task, const Column& c, int64_t col, int64_t n, const char* acc) {
+  const Operand& out = task.out[c.output];
+  if (!out.data) return;
+  constexpr int64_t kChunk = 512;
+  alignas(64) char lanes[kChunk * 8];
+  const auto size = static_cast<int64_t>(size_of(out.dtype));
+  for (int64_t i = 0; i < n; i += kChunk) {
+    const auto m = static_cast<size_t>(std::min(kChunk, n - i));
+    c.fns->finish(m, lanes, acc + i * static_cast<int64_t>(c.fns->acc_size));
+    c.store(m, static_cast<char*>(out.data) + (col + i) * size, lanes);
+  }
+}
+
 // A piece of the space: rows from `row` on, columns from `col` on.
 struct Tile {
   int64_t row, rows, col, n;
@@ -159,6 +173,9 @@ class Worker {
     const int64_t at_temp = take(tile_bytes);
     const int64_t at_pinned = take(multi_ ? n_in * tile_bytes : 0);
     const int64_t at_buffers = take(s.num_buffers * buffer_bytes);
+    const int64_t columns = static_cast<int64_t>(program_.columns.size());
+    const bool local = layout_.pass == Pass::single;
+    const int64_t at_columns = take(local ? columns * layout_.strip_cols * 16 : 0);
     thread_local Scratch scratch;
     char* base = scratch.get(static_cast<size_t>(bytes));
     regs_ = reinterpret_cast<Register*>(base + at_regs);
@@ -170,6 +187,8 @@ class Worker {
     temp_ = base + at_temp;
     pinned_ = base + at_pinned;
     buffers_ = base + at_buffers;
+    columns_ = base + at_columns;
+    column_base_.assign(program_.columns.size(), nullptr);
     tile_bytes_ = tile_bytes;
     row_bytes_ = row_bytes;
     buffer_bytes_ = buffer_bytes;
@@ -181,29 +200,37 @@ class Worker {
   void run_single(int64_t row_block, int64_t col_block) {
     const auto& steps = call_.schedule.phases[0].tile_steps;
     const auto [row0, row1, col0, col1] = block(row_block, col_block);
-    block_ = row_block;
-    start_columns(col0, col1);
-    for (int64_t row = row0; row < row1; row += layout_.tile_rows) {
+    const int64_t length = layout_.row_length;
+    const auto tile = [&](int64_t row, int64_t col, int64_t next) {
       const int64_t n = std::min(layout_.tile_rows, row1 - row);
-      for (int64_t col = col0; col < col1 || col == 0; col += layout_.tile_cols) {
-        const int64_t width = std::min(layout_.tile_cols, col1 - col);
-        const int64_t size = n * width;
-        if (prefetch_) {
-          ahead_.start(weight_of(steps));
-          const int64_t next = row * layout_.row_length + col + size;
-          look_ahead(next, std::min(size, row1 * layout_.row_length - next));
-        }
-        run(steps, {row, n, col, size});
-        if (width == 0) break;
+      const int64_t size = n * std::min(layout_.tile_cols, col1 - col);
+      if (prefetch_) {
+        ahead_.start(weight_of(steps));
+        look_ahead(next, std::min(size, row1 * length - next));
       }
+      run(steps, {row, n, col, size});
+    };
+    // Strip by strip, so that the accumulators of columns stay near.
+    for (int64_t strip = col0; strip < col1 || strip == 0; strip += layout_.strip_cols) {
+      const int64_t end = std::min(strip + layout_.strip_cols, col1);
+      start_columns(row_block, strip, end - strip, true);
+      for (int64_t row = row0; row < row1; row += layout_.tile_rows) {
+        for (int64_t col = strip; col < end || col == 0; col += layout_.tile_cols) {
+          const bool last = col + layout_.tile_cols >= end;
+          const int64_t after = row + layout_.tile_rows;
+          tile(row, col, last ? after * length + strip : row * length + col + layout_.tile_cols);
+          if (length == 0) break;
+        }
+      }
+      finish_columns(row_block, strip, end - strip);
+      if (length == 0) break;
     }
   }
 
   // A block of rows, phase by phase for each.
   void run_phased(int64_t row_block) {
     const auto [row0, row1, col0, col1] = block(row_block, 0);
-    block_ = row_block;
-    start_columns(col0, col1);
+    start_columns(row_block, col0, col1 - col0, false);
     int64_t steps = 0;
     for (const auto& phase : call_.schedule.phases) {
       steps += weight_of(phase.tile_steps);
@@ -230,13 +257,17 @@ class Worker {
   void run_split(int phase_number, int64_t row_block, int64_t col_block) {
     const auto& phase = call_.schedule.phases[phase_number];
     const auto [row0, row1, col0, col1] = block(row_block, col_block);
-    block_ = row_block;
-    if (phase_number == 0) start_columns(col0, col1);
+    start_columns(row_block, col0, col1 - col0, false, phase_number == 0);
     for (int64_t row = row0; row < row1; ++row) {
       run_row_steps(phase_number, row);
       start_accumulators();
       for (int64_t col = col0; col < col1; col += layout_.tile_cols) {
-        run(phase.tile_steps, {row, 1, col, std::min(layout_.tile_cols, col1 - col)});
+        const int64_t n = std::min(layout_.tile_cols, col1 - col);
+        if (prefetch_) {
+          ahead_.start(weight_of(phase.tile_steps));
+          look_ahead(row * layout_.row_length + col + n, std::min(n, col1 - col - n));
+        }
+        run(phase.tile_steps, {row, 1, col, n});
       }
       for (const Step& step : phase.tile_steps) {
         if (step.kind != Kind::reduce) continue;
@@ -276,19 +307,42 @@ class Worker {
   char* workspace() const { return static_cast<char*>(call_.task.workspace); }
   char* cell(int reg) const { return cells_ + reg * static_cast<int64_t>(kSplatBytes); }
   char* acc(int reduction) const { return accs_ + reduction * 16; }
-  char* column(int index) const {
-    const auto& c = program_.columns[index];
+  // The accumulators of a column for a block of rows, in the workspace.
+  char* shared_column(int index, int64_t row_block) const {
     return workspace() + layout_.column_at[index] +
-           block_ * layout_.row_length * static_cast<int64_t>(c.fns->acc_size);
+           row_block * layout_.row_length *
+               static_cast<int64_t>(program_.columns[index].fns->acc_size);
   }
-
-  void start_columns(int64_t col0, int64_t col1) {
+  // From now on columns [col, col + n) are added up: in this worker's own memory if
+  // `local`, else in the workspace.
+  void start_columns(int64_t row_block, int64_t col, int64_t n, bool local,
+                     bool clear = true) {
     for (size_t i = 0; i < program_.columns.size(); ++i) {
       const ReduceFns& f = *program_.columns[i].fns;
-      f.init(static_cast<size_t>(col1 - col0),
-             column(static_cast<int>(i)) + col0 * static_cast<int64_t>(f.acc_size));
+      const auto size = static_cast<int64_t>(f.acc_size);
+      const int index = static_cast<int>(i);
+      char* own = columns_ + index * layout_.strip_cols * 16;
+      char* acc = local ? own : shared_column(index, row_block) + col * size;
+      column_base_[i] = acc - col * size;
+      if (clear) f.init(static_cast<size_t>(n), acc);
     }
   }
+  // Hands on what start_columns(local) began: to the outputs if no other block of
+  // rows has a share, else to the workspace.
+  void finish_columns(int64_t row_block, int64_t col, int64_t n) {
+    for (size_t i = 0; i < program_.columns.size(); ++i) {
+      const Column& c = program_.columns[i];
+      const auto size = static_cast<int64_t>(c.fns->acc_size);
+      const char* acc = column_base_[i] + col * size;
+      if (layout_.row_blocks == 1) {
+        write_column(call_.task, c, col, n, acc);
+      } else {
+        std::memcpy(shared_column(static_cast<int>(i), row_block) + col * size, acc,
+                    static_cast<size_t>(n * size));
+      }
+    }
+  }
+
   void start_accumulators() {
     for (size_t i = 0; i < program_.reductions.size(); ++i) {
       program_.reductions[i].fns->init(1, acc(static_cast<int>(i)));
@@ -430,10 +484,9 @@ class Worker {
           return;
         }
         char* out = slot(step);
-        for (int64_t r = 0; r < t.rows; ++r) {
-          copy_elements(step.size, out + r * layout_.row_length * step.size,
-                        regs_[step.in[0]].p + r * step.size, 0, layout_.row_length);
-        }
+        program_.table.expand(static_cast<size_t>(t.rows),
+                              static_cast<size_t>(layout_.row_length), step.size, out,
+                              regs_[step.in[0]].p);
         regs_[step.reg] = {out, false};
         return;
       }
@@ -632,11 +685,9 @@ class Worker {
     const Column& c = program_.columns[step.index];
     if (!call_.task.out[c.output].data) return;
     const char* in = whole(step, t);
-    char* acc = column(step.index) + t.col * static_cast<int64_t>(c.fns->acc_size);
+    char* acc = column_base_[step.index] + t.col * static_cast<int64_t>(c.fns->acc_size);
     const int64_t n = t.n / std::max<int64_t>(t.rows, 1);
-    for (int64_t r = 0; r < t.rows; ++r) {
-      c.fns->add(static_cast<size_t>(n), acc, in + r * n * c.size);
-    }
+    c.fns->add(static_cast<size_t>(t.rows), static_cast<size_t>(n), acc, in);
   }
 
   const Call& call_;
@@ -646,9 +697,9 @@ class Worker {
   const bool prefetch_;
   Ahead ahead_;
   Register* regs_;
-  char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_;
+  char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_, *columns_;
   int64_t tile_bytes_, row_bytes_, buffer_bytes_;
-  int64_t block_ = 0;
+  SmallVector<char*, 4> column_base_;  // accumulators, as if of all columns
   SmallVector<bool, 64> constant_;  // by register; empty: none
   SmallVector<bool, 16> pinned_done_;
 };
@@ -726,28 +777,23 @@ void finish_split(const Call& call, int phase, int threads) {
 }
 
 // Combines the row blocks of column reductions, in order, and writes the outputs.
-void finish_columns(const Call& call, int threads) {
+void merge_columns(const Call& call, int threads) {
   const TapeLayout& l = call.layout;
-  char* ws = static_cast<char*>(call.task.workspace);
   constexpr int64_t kChunk = 512;
   const int64_t chunks = (l.row_length + kChunk - 1) / kChunk;
+  if (l.row_blocks * l.row_length < kParallelElements) threads = 1;
   for (size_t i = 0; i < call.program.columns.size(); ++i) {
     const Column& c = call.program.columns[i];
-    const Operand& out = call.task.out[c.output];
-    if (!out.data) continue;
     const auto size = static_cast<int64_t>(c.fns->acc_size);
-    parallel_tasks(l.row_blocks * l.row_length > kParallelElements ? threads : 1, chunks,
-                 [&](int64_t chunk) {
-      const int64_t at = chunk * kChunk;
-      const auto n = static_cast<size_t>(std::min(kChunk, l.row_length - at));
-      char* first = ws + l.column_at[i] + at * size;
+    char* acc = static_cast<char*>(call.task.workspace) + l.column_at[i];
+    parallel_tasks(threads, chunks, [&](int64_t chunk) {
+      const int64_t col = chunk * kChunk;
+      const int64_t n = std::min(kChunk, l.row_length - col);
+      char* first = acc + col * size;
       for (int64_t b = 1; b < l.row_blocks; ++b) {
-        c.fns->merge(n, first, first + b * l.row_length * size);
+        c.fns->merge(static_cast<size_t>(n), first, first + b * l.row_length * size);
       }
-      alignas(64) char lanes[kChunk * 8];
-      c.fns->finish(n, lanes, first);
-      c.store(n, static_cast<char*>(out.data) + at * static_cast<int64_t>(size_of(out.dtype)),
-              lanes);
+      write_column(call.task, c, col, n, first);
     });
   }
 }
@@ -799,7 +845,7 @@ void run(const Task& task) {
       break;
     }
   }
-  if (!program.columns.empty()) finish_columns(call, threads);
+  if (layout.pass != Pass::single || layout.row_blocks > 1) merge_columns(call, threads);
 }
 
 size_t workspace(const Task& task) {

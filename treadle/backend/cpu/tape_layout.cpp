@@ -13,6 +13,9 @@ constexpr int64_t kTaskElements = 32768;
 constexpr int64_t kLongRow = 65536;
 // Bytes of row buffers, so that they stay in the second cache.
 constexpr int64_t kBufferBytes = 512 << 10;
+// Accumulators of this many columns stay near while rows pass; those of longer rows
+// are added up a strip of columns at a time.
+constexpr int64_t kStripColumns = 16384;
 // Accumulators of all row blocks of a column reduction.
 constexpr int64_t kColumnCells = 1 << 20;
 constexpr int64_t kColumnBlocks = 64;
@@ -153,14 +156,23 @@ void TapeLayout::cut(const Program& program) {
   task_cols = std::max<int64_t>(task_cols, 1);
   col_blocks = std::max<int64_t>(1, blocks(n, task_cols));
   task_rows = std::max<int64_t>(1, kTaskElements / task_cols);
+  strip_cols = task_cols;
   if (!program.columns.empty()) {
     // Few row blocks, because each has accumulators for a whole row.
     const int64_t most = std::max<int64_t>(
         1, std::min(kColumnBlocks, kColumnCells / std::max<int64_t>(n, 1)));
     const int64_t useful = std::max<int64_t>(1, most / col_blocks);
     task_rows = std::max(task_rows, blocks(rows, useful));
+    if (pass == Pass::single && n > kStripColumns) {
+      // Tall tasks of few strips: their accumulators are merged once for many rows.
+      strip_cols = tile_cols;
+      task_cols = std::min(task_cols, std::max(tile_cols, round_up(n / 32, tile_cols)));
+      col_blocks = blocks(n, task_cols);
+      task_rows = blocks(rows, std::max<int64_t>(1, kColumnBlocks / col_blocks));
+    }
   }
   task_rows = round_up(task_rows, tile_rows);
+  strip_cols = std::min(strip_cols, task_cols);
   row_blocks = std::max<int64_t>(1, blocks(rows, task_rows));
 
   workspace = 0;
@@ -169,7 +181,9 @@ void TapeLayout::cut(const Program& program) {
     workspace += round_up(bytes, 64);
     return at;
   };
+  const bool shared = pass != Pass::single || row_blocks > 1;
   for (const Column& c : program.columns) {
+    if (!shared) break;
     column_at.push_back(take(row_blocks * n * static_cast<int64_t>(c.fns->acc_size)));
   }
   if (pass == Pass::split) {

@@ -49,6 +49,7 @@ struct TapeLayout {
   // A task is a block of rows by a block of columns.
   int64_t task_rows, task_cols;
   int64_t row_blocks, col_blocks;
+  int64_t strip_cols;  // columns of a task that are added up together
   bool use_buffers;  // phased: keep expensive values of a row
 
   // Partial results that tasks share, in the workspace: for each column its
