@@ -6,11 +6,11 @@ namespace treadle {
 
 namespace {
 
-thread_local std::vector<std::string> module_paths;
+thread_local std::vector<std::shared_ptr<const std::string>> module_names;
 
 std::string message(std::string_view op, const std::string& what) {
   std::string m;
-  if (!module_paths.empty()) m = module_paths.back() + ": ";
+  if (!module_names.empty()) m = *module_names.back() + ": ";
   m.append("[").append(op).append("] ").append(what);
   return m;
 }
@@ -29,15 +29,23 @@ void unsupported(std::string_view op, const std::string& what) {
   throw std::runtime_error(message(op, what));
 }
 
-ModuleScope::ModuleScope(std::string name) {
-  module_paths.push_back(std::move(name));
+ModuleScope::ModuleScope(std::shared_ptr<const std::string> name) {
+  module_names.push_back(std::move(name));
 }
 
-ModuleScope::~ModuleScope() { module_paths.pop_back(); }
+ModuleScope::ModuleScope(std::string name)
+    : ModuleScope(std::make_shared<const std::string>(std::move(name))) {}
+
+ModuleScope::~ModuleScope() { module_names.pop_back(); }
 
 const std::string& current_module_path() {
   static const std::string none;
-  return module_paths.empty() ? none : module_paths.back();
+  return module_names.empty() ? none : *module_names.back();
+}
+
+const std::shared_ptr<const std::string>& current_module_name() {
+  static const std::shared_ptr<const std::string> none;
+  return module_names.empty() ? none : module_names.back();
 }
 
 }  // namespace treadle

@@ -2,6 +2,7 @@
 // got; what was expected." With a module on the stack its path comes first.
 #pragma once
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ namespace treadle {
 // and plans show them as "layers.1.q_proj (Linear 64->64)".
 class ModuleScope {
  public:
+  explicit ModuleScope(std::shared_ptr<const std::string> name);
   explicit ModuleScope(std::string name);
   ~ModuleScope();
   ModuleScope(const ModuleScope&) = delete;
@@ -27,5 +29,7 @@ class ModuleScope {
 
 // The path of the innermost module being called, "" outside of all modules.
 const std::string& current_module_path();
+// The same, to be kept; null outside of all modules.
+const std::shared_ptr<const std::string>& current_module_name();
 
 }  // namespace treadle

@@ -19,14 +19,6 @@ std::atomic<uint32_t> region_counter{1};
 thread_local uint32_t current_region = 0;
 thread_local std::optional<Stream> scoped_stream;
 
-std::shared_ptr<const std::string> module_path() {
-  const std::string& path = current_module_path();
-  if (path.empty()) return nullptr;
-  thread_local std::shared_ptr<const std::string> last;
-  if (!last || *last != path) last = std::make_shared<std::string>(path);
-  return last;
-}
-
 void check_inputs(const Op& op, std::span<const array> inputs) {
   for (const array& x : inputs) {
     if (x.null()) {
@@ -45,7 +37,7 @@ Node* make_node(OpPtr op, std::span<const array> inputs, size_t num_outputs,
   n->stream = stream;
   n->in_trace = Trace::any_open();
   n->region = current_region;
-  n->module_path = module_path();
+  n->module_path = current_module_name();
   uint32_t depth = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
     n->inputs()[i] = inputs[i];

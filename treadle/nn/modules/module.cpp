@@ -84,7 +84,19 @@ std::vector<array*> Module::trainable_slots() {
 }
 
 Module& Module::update(const Tree& parameters, bool strict) {
-  return update(parameters.flatten(), strict);
+  // The usual case, after a training step: no path needs to be looked up.
+  Collected own = collect(*this, Select::trainable);
+  if (!own.tree.same_structure(parameters))
+    return update(parameters.flatten(), strict);
+  Arrays values = parameters.leaves();
+  for (size_t i = 0; strict && i < values.size(); ++i) {
+    if (values[i].shape() != own.slots[i]->shape()) {
+      return update(parameters.flatten(), strict);  // which names the path
+    }
+  }
+  for (size_t i = 0; i < values.size(); ++i)
+    *own.slots[i] = std::move(values[i]);
+  return *this;
 }
 
 Module& Module::update(const NamedArrays& parameters, bool strict) {
@@ -112,7 +124,7 @@ Module& Module::update(const NamedArrays& parameters, bool strict) {
     auto found = at.find(path);
     if (found != at.end()) *found->second = value;
   }
-  return remember_paths();
+  return strict ? *this : remember_paths();  // labels show shapes
 }
 
 Module& Module::apply(const std::function<array(const array&)>& f) {
@@ -124,7 +136,7 @@ Module& Module::apply(const std::function<array(const array&)>& f) {
     ModuleScope scope(flat[i].first);
     *c.slots[i] = f(*c.slots[i]);
   }
-  return remember_paths();
+  return *this;
 }
 
 Module& Module::set_dtype(Dtype dtype) {
@@ -294,19 +306,28 @@ std::ostream& operator<<(std::ostream& out, const Module& module) {
   return out << module.to_string();
 }
 
+namespace {
+
+std::string label_of(const Module& m, const std::string& path) {
+  std::string what(m.type_name());
+  if (std::string b = m.brief(); !b.empty()) what += " " + b;
+  return path.empty() ? what : path + " (" + what + ")";
+}
+
+}  // namespace
+
 Module& Module::remember_paths() {
   for (auto& [path, m] : named_modules()) {
-    if (m == this) continue;  // its own path is its holder's to say
-    std::string full = joined(path_, path);
-    if (m->path_ != full) m->path_ = std::move(full);
+    // This module's own path is for its holder to say.
+    if (m != this) m->path_ = joined(path_, path);
+    m->label_ = std::make_shared<const std::string>(label_of(*m, m->path_));
   }
   return *this;
 }
 
-std::string Module::label() const {
-  std::string what(type_name());
-  if (std::string b = brief(); !b.empty()) what += " " + b;
-  return path_.empty() ? what : path_ + " (" + what + ")";
+std::shared_ptr<const std::string> Module::label() const {
+  return label_ ? label_
+                : std::make_shared<const std::string>(label_of(*this, path_));
 }
 
 CapturedState captured(Module& module) {

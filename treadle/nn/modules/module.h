@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -104,7 +105,7 @@ class Module {
 
   // "layers.1 (Linear 64->64)": how errors name this module. The path is that
   // of the last remember_paths() from the top.
-  std::string label() const;
+  std::shared_ptr<const std::string> label() const;
   // Tells every module below where it is. update, apply, train, eval, replace
   // and value_and_grad do so.
   Module& remember_paths();
@@ -125,6 +126,7 @@ class Module {
   bool training_ = true;
   std::vector<std::string> frozen_;
   std::string path_;
+  std::shared_ptr<const std::string> label_;  // null before remember_paths()
 };
 
 std::ostream& operator<<(std::ostream& out, const Module& module);
