@@ -31,6 +31,16 @@ Dtype Scalar::dtype_with(Dtype array) const {
   return complex64;
 }
 
+bool Scalar::fits(Dtype t) const {
+  if (kind_ != Kind::integer || !is_integer(t)) return true;
+  if (t == uint64) return int_ >= 0;
+  int bits = int(8 * size_of(t)) - is_signed_integer(t);
+  int64_t high = bits >= 63 ? std::numeric_limits<int64_t>::max()
+                            : (int64_t(1) << bits) - 1;
+  int64_t low = is_unsigned(t) ? 0 : -high - 1;
+  return low <= int_ && int_ <= high;
+}
+
 void Scalar::write(Dtype t, void* to) const {
   visit_dtype(t, [&]<class T>() {
     T v;

@@ -42,6 +42,9 @@ class Scalar {
   // kind, as in MLX (int32 array + 1.5 is float32).
   Dtype dtype_with(Dtype array) const;
 
+  // False for an integer beyond the range of the integer type t.
+  bool fits(Dtype t) const;
+
   // Writes the value as one element of type t.
   void write(Dtype t, void* to) const;
 

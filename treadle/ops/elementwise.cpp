@@ -112,6 +112,11 @@ Dtype operand_dtype(Row row, Dtype promoted) {
       if (is_inexact(promoted)) {
         wrong_dtype(row, promoted, "integers or bool");
       }
+      // A bool has no bits to move.
+      if (promoted == bool_ &&
+          (row == Row::left_shift || row == Row::right_shift)) {
+        return uint8;
+      }
       return promoted;
   }
   return promoted;
@@ -224,6 +229,7 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
     promoted = any_array ? weak->dtype_with(promoted)
                          : promote_types(promoted, weak->default_dtype());
   }
+  if (row == Row::bitwise_invert && promoted == bool_) row = Row::logical_not;
   Dtype operand = operand_dtype(row, promoted);
 
   std::array<array, 3> in;
@@ -239,7 +245,13 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
         if (!shape || a.ndim() > int(shape->size())) shape = &a.shape();
       }
     } else {
-      in[i] = array(args[i].scalar(), want);
+      const Scalar& number = args[i].scalar();
+      if (!number.fits(want)) {
+        invalid(info(row).name,
+                fmt::format("the number {} does not fit in {}.",
+                            number.to_string(), name_of(want)));
+      }
+      in[i] = array(number, want);
     }
   }
   Spec out{shape ? *shape : Shape{}, result_dtype(row, operand)};
