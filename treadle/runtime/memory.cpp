@@ -47,9 +47,9 @@ class Allocator {
       }
       if (!b) refuse(bytes, "the system has no more");
     }
-    active_ += size;
+    active_ += b->bytes;  // a kept block may be larger than asked
     peak_ = std::max(peak_, active_);
-    if (size >= kListed) large_.insert(b);
+    if (b->bytes >= kListed) large_.insert(b);
     b->refs.store(1, std::memory_order_relaxed);
     b->writable = true;
     return BufferPtr(b);
@@ -79,6 +79,7 @@ class Allocator {
     std::lock_guard lock(mutex_);
     drop_cache(0);
   }
+  size_t limit() { return locked(limit_); }
   size_t set_limit(size_t bytes) {
     std::lock_guard lock(mutex_);
     return std::exchange(limit_, bytes);
@@ -203,6 +204,7 @@ size_t get_peak_memory(Device d) { return runtime::allocator(d).peak(); }
 void reset_peak_memory(Device d) { runtime::allocator(d).reset_peak(); }
 size_t get_cache_memory(Device d) { return runtime::allocator(d).cached(); }
 void clear_cache(Device d) { runtime::allocator(d).clear(); }
+size_t get_memory_limit(Device d) { return runtime::allocator(d).limit(); }
 size_t set_memory_limit(size_t bytes, Device d) {
   return runtime::allocator(d).set_limit(bytes);
 }

@@ -21,6 +21,7 @@ void clear_cache(Device device = cpu);
 // Sets the limits in bytes and returns the former ones. Live memory past the
 // memory limit is refused with an error; kept memory past the cache limit is
 // given back.
+size_t get_memory_limit(Device device = cpu);
 size_t set_memory_limit(size_t bytes, Device device = cpu);
 size_t set_cache_limit(size_t bytes, Device device = cpu);
 
