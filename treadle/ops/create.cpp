@@ -52,8 +52,14 @@ array arange(const Scalar& start, const Scalar& stop, const Scalar& step,
              std::optional<Dtype> dtype, StreamOrDevice s) {
   auto whole = [](const Scalar& v) { return v.kind() <= Scalar::Kind::integer; };
   Arange op;
-  op.dtype = dtype.value_or(whole(start) && whole(stop) && whole(step) ? int32
-                                                                       : float32);
+  Dtype natural = whole(start) && whole(stop) && whole(step)
+                      ? promote_types(int32, promote_types(start.default_dtype(),
+                                                           stop.default_dtype()))
+                      : float32;
+  op.dtype = dtype.value_or(natural);
+  if (op.dtype == bool_) {
+    invalid("arange", "dtype bool is not supported; expected a number type.");
+  }
   op.start = start.real();
   op.step = step.real();
   double n = std::ceil((stop.real() - op.start) / op.step);

@@ -28,7 +28,8 @@ array zeros(const Shape& shape, Dtype dtype = float32, StreamOrDevice s = {});
 array ones(const Shape& shape, Dtype dtype = float32, StreamOrDevice s = {});
 array zeros_like(const array& x, StreamOrDevice s = {});
 array ones_like(const array& x, StreamOrDevice s = {});
-// start, start + step, ... below stop. int32 when all are integers, else float32.
+// start, start + step, ... below stop. When all are integers int32, int64 for
+// bounds beyond it; else float32.
 array arange(const Scalar& start, const Scalar& stop, const Scalar& step = 1,
              std::optional<Dtype> dtype = {}, StreamOrDevice s = {});
 array arange(const Scalar& stop, std::optional<Dtype> dtype = {},

@@ -47,6 +47,9 @@ Partial partial(Row row, int arg, const array& a, const array& b, const array& c
       minus_one(Partial::Kind::minus_one),
       conjugated(Partial::Kind::conjugated);
   auto when = [](array m) { return Partial(Partial::Kind::when, std::move(m)); };
+  [[maybe_unused]] auto conj = [](const array& v) {
+    return is_complex(v.dtype()) ? treadle::conjugate(v) : v;
+  };
   auto unless = [](array m) {
     return Partial(Partial::Kind::unless, std::move(m));
   };
