@@ -58,12 +58,11 @@ class Restore {
   Arrays original_;
 };
 
-std::string signature_of(const Arrays& inputs, bool shapeless) {
+std::string signature_of(const Arrays& inputs) {
   std::string key;
   for (const array& x : inputs) {
     key.push_back(char('A' + int(x.dtype())));
     key.push_back(char('0' + x.ndim()));
-    if (shapeless) continue;
     for (int64_t d : x.shape()) {
       key.append(reinterpret_cast<const char*>(&d), sizeof d);
     }
@@ -145,7 +144,7 @@ Arrays Compiled::call(const Arrays& args, const std::string& signature,
   Arrays captured = s.options.inputs.get ? s.options.inputs.get() : Arrays{};
   Arrays in = args;
   in.insert(in.end(), captured.begin(), captured.end());
-  std::string key = signature + '\n' + signature_of(in, s.options.shapeless);
+  std::string key = signature + '\n' + signature_of(in);
   State::Traced traced;
   {
     std::lock_guard lock(s.mutex);

@@ -20,7 +20,10 @@ struct CapturedState {
 
 struct CompileOptions {
   std::string name = "function";  // for errors and plan listings
-  bool shapeless = false;         // one trace for all sizes
+  // Sizes will vary. Recorded ops hold lengths (a mean its divisor, a reshape its
+  // shape), so every size is traced once, as without it; plans are shared by
+  // structure.
+  bool shapeless = false;
   CapturedState inputs;           // read by the function
   CapturedState outputs;          // replaced by the function
 };
