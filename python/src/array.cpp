@@ -101,9 +101,11 @@ void bind_array(nb::module_& m) {
       .def("__format__",
            [](nb::handle self, nb::handle spec) {
              const array& x = array_of(self);
-             nb::object v = x.ndim() == 0 && nb::len(spec) > 0
-                                ? item_of(x)
-                                : nb::object(nb::str(self));
+             if (nb::len(spec) == 0) return nb::object(nb::str(self));
+             if (x.ndim() > 0) {
+               throw nb::type_error("a format is for arrays without axes.");
+             }
+             nb::object v = item_of(x);
              return nb::steal(PyObject_Format(v.ptr(), spec.ptr()));
            })
       .def("__iter__",

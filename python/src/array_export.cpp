@@ -451,7 +451,12 @@ bool load_foreign(nb::handle value, std::optional<Dtype> dtype, array* to) {
     return true;
   }
   if (!nb::hasattr(value, "__dlpack__")) return false;
-  *to = from_dlpack(value, true);
+  try {
+    *to = from_dlpack(value, true);
+  } catch (nb::python_error& e) {
+    if (!e.matches(PyExc_BufferError)) throw;
+    return false;  // elements of a type that arrays do not have
+  }
   if (dtype && *dtype != to->dtype()) *to = astype(*to, *dtype);
   return true;
 }

@@ -21,8 +21,12 @@ PyObject* python_type(nb::exception_type type) {
       return PyExc_ValueError;
     case nb::exception_type::index_error:
       return PyExc_IndexError;
+    case nb::exception_type::key_error:
+      return PyExc_KeyError;
     case nb::exception_type::buffer_error:
       return PyExc_BufferError;
+    case nb::exception_type::stop_iteration:
+      return PyExc_StopIteration;
     default:
       return PyExc_RuntimeError;
   }
@@ -36,9 +40,11 @@ void set_python_error() noexcept {
   } catch (nb::python_error& e) {
     e.restore();
   } catch (nb::builtin_exception& e) {
-    PyErr_SetString(python_type(e.type()), e.what());
+    set_error(python_type(e.type()), e.what());
+  } catch (const nb::cast_error&) {
+    set_error(PyExc_TypeError, "an argument is of a wrong type.");
   } catch (const std::bad_alloc& e) {
-    PyErr_SetString(PyExc_MemoryError, e.what());
+    set_error(PyExc_MemoryError, e.what());
   } catch (const std::out_of_range& e) {
     set_error(PyExc_IndexError, e.what());
   } catch (const std::invalid_argument& e) {
@@ -46,11 +52,19 @@ void set_python_error() noexcept {
   } catch (const std::exception& e) {
     set_error(PyExc_RuntimeError, e.what());
   } catch (...) {
-    PyErr_SetString(PyExc_RuntimeError, "an unknown exception was thrown.");
+    set_error(PyExc_RuntimeError, "an unknown exception was thrown.");
   }
 }
 
 namespace {
+
+// The array of a slot's own object, which may never have been initialised.
+array& self_array(PyObject* o) {
+  if (!nb::inst_ready(o)) {
+    throw nb::type_error("the array was made without calling __init__.");
+  }
+  return array_of(o);
+}
 
 PyObject* not_implemented() {
   Py_INCREF(Py_NotImplemented);
@@ -62,7 +76,7 @@ PyObject* not_implemented() {
 bool load_or_refuse(PyObject* o, Operand* to, Row row) {
   if (load_operand(o, to)) return true;
   if (PyList_Check(o) || PyTuple_Check(o) || PyUnicode_Check(o) ||
-      PyDict_Check(o) || o == Py_None) {
+      PyDict_Check(o)) {
     invalid(info(row).name,
             std::string("got an array and a ") + Py_TYPE(o)->tp_name +
                 "; expected arrays or numbers.");
@@ -73,7 +87,8 @@ bool load_or_refuse(PyObject* o, Operand* to, Row row) {
 template <Row row>
 PyObject* binary(PyObject* a, PyObject* b) {
   return slot([&]() -> PyObject* {
-    if (Py_TYPE(a) == array_type && Py_TYPE(b) == array_type) {
+    if (Py_TYPE(a) == array_type && Py_TYPE(b) == array_type &&
+        nb::inst_ready(a) && nb::inst_ready(b)) {
       const Term terms[] = {array_of(a), array_of(b)};
       return wrap(apply_row(row, terms)).release().ptr();
     }
@@ -95,7 +110,7 @@ PyObject* in_place(PyObject* a, PyObject* b) {
         !load_or_refuse(b, &y, row)) {
       return not_implemented();
     }
-    array& target = array_of(a);
+    array& target = self_array(a);
     if (row == Row::divide && !is_inexact(target.dtype())) {
       invalid("divide",
               "in place, the quotient is floating but the array is " +
@@ -110,7 +125,7 @@ PyObject* in_place(PyObject* a, PyObject* b) {
 template <Row row>
 PyObject* unary(PyObject* a) {
   return slot([&] {
-    const Term term = array_of(a);
+    const Term term = self_array(a);
     return wrap(apply_row(row, std::span<const Term>(&term, 1)))
         .release()
         .ptr();
@@ -118,7 +133,7 @@ PyObject* unary(PyObject* a) {
 }
 
 PyObject* positive(PyObject* a) {
-  return slot([&] { return wrap(array_of(a)).release().ptr(); });
+  return slot([&] { return wrap(self_array(a)).release().ptr(); });
 }
 
 PyObject* pow_slot(PyObject* a, PyObject* b, PyObject* modulus) {
@@ -134,14 +149,14 @@ PyObject* ipow_slot(PyObject* a, PyObject* b, PyObject* modulus) {
 PyObject* matmul_slot(PyObject* a, PyObject* b) {
   return slot([&]() -> PyObject* {
     if (!is_array(a) || !is_array(b)) return not_implemented();
-    return wrap(matmul(array_of(a), array_of(b))).release().ptr();
+    return wrap(matmul(self_array(a), self_array(b))).release().ptr();
   });
 }
 
 PyObject* imatmul_slot(PyObject* a, PyObject* b) {
   return slot([&]() -> PyObject* {
     if (!is_array(a) || !is_array(b)) return not_implemented();
-    array_of(a) = matmul(array_of(a), array_of(b));
+    self_array(a) = matmul(self_array(a), self_array(b));
     Py_INCREF(a);
     return a;
   });
@@ -178,11 +193,12 @@ PyObject* compare(PyObject* a, PyObject* b, int op) {
 }
 
 int truth(PyObject* a) {
-  return slot([&] { return PyObject_IsTrue(item_of(array_of(a)).ptr()); }, -1);
+  return slot([&] { return PyObject_IsTrue(item_of(self_array(a)).ptr()); },
+              -1);
 }
 
 nb::object as_real(PyObject* a) {
-  nb::object v = item_of(array_of(a));
+  nb::object v = item_of(self_array(a));
   if (PyComplex_Check(v.ptr())) v = nb::float_(PyComplex_RealAsDouble(v.ptr()));
   return v;
 }
@@ -197,7 +213,7 @@ PyObject* to_float_slot(PyObject* a) {
 
 PyObject* index_slot(PyObject* a) {
   return slot([&] {
-    const array& x = array_of(a);
+    const array& x = self_array(a);
     if (x.ndim() != 0 || !is_integer(x.dtype())) {
       throw nb::type_error(
           "only integer arrays without axes serve as an index.");
@@ -209,7 +225,7 @@ PyObject* index_slot(PyObject* a) {
 Py_ssize_t length(PyObject* a) {
   return slot(
       [&] {
-        const array& x = array_of(a);
+        const array& x = self_array(a);
         if (x.ndim() == 0)
           throw nb::type_error("len() of an array without axes.");
         return Py_ssize_t(x.shape(0));
@@ -218,7 +234,7 @@ Py_ssize_t length(PyObject* a) {
 }
 
 PyObject* subscript(PyObject* a, PyObject* index) {
-  return slot([&] { return get_item(array_of(a), index).release().ptr(); });
+  return slot([&] { return get_item(self_array(a), index).release().ptr(); });
 }
 
 int set_subscript(PyObject* a, PyObject* index, PyObject* value) {
@@ -226,7 +242,7 @@ int set_subscript(PyObject* a, PyObject* index, PyObject* value) {
       [&] {
         if (!value)
           throw nb::type_error("elements of an array cannot be deleted.");
-        set_item(array_of(a), index, value);
+        set_item(self_array(a), index, value);
         return 0;
       },
       -1);

@@ -14,6 +14,7 @@ void bind_views(nanobind::module_& m);
 void bind_create(nanobind::module_& m);
 void bind_index(nanobind::module_& m);
 void bind_matmul(nanobind::module_& m);
+void bind_conv(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
 void bind_io(nanobind::module_& m);

@@ -198,7 +198,7 @@ void bind_compile(nb::module_& m) {
         "kept plan. "
         "inputs and outputs: containers of arrays that the function reads and "
         "replaces. "
-        "shapeless: one trace for all sizes.");
+        "shapeless: sizes will vary; each is traced once.");
   m.def("disable_compile",
         &disable_compile,
         "Compiled functions are called as they are.");

@@ -241,10 +241,11 @@ void bind_device(nb::module_& m) {
       "Operations in its `with` block use a stream or device.")
       .def(
           "__init__",
-          [](StreamContext* c, nb::object s) {
-            if (s.is_none())
+          [](StreamContext* c, const StreamOrDevice& s) {
+            if (!s.stream() && !s.device()) {
               throw nb::type_error("expected a stream or a device.");
-            new (c) StreamContext{nb::cast<StreamOrDevice>(s), nullptr, {}};
+            }
+            new (c) StreamContext{s, nullptr, {}};
           },
           nb::arg("s"))
       .def("__enter__",

@@ -34,11 +34,7 @@ void bind_memory(nb::module_& m) {
       "Sets how many bytes may be live; returns the former limit.");
   m.def(
       "get_memory_limit",
-      [] {
-        size_t limit = set_memory_limit(SIZE_MAX);
-        set_memory_limit(limit);
-        return limit;
-      },
+      [] { return get_memory_limit(); },
       "How many bytes may be live.");
   m.def(
       "set_cache_limit",

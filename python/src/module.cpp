@@ -1,12 +1,29 @@
 // treadle._core: the extension module behind treadle.core.
+#include <exception>
+
 #include <nanobind/nanobind.h>
 
+#include "array.h"
 #include "bindings.h"
+
+namespace {
+
+// C++ exceptions of functions become the Python errors that operators raise.
+void translate(const std::exception_ptr& error, void*) {
+  try {
+    std::rethrow_exception(error);
+  } catch (...) {
+    treadle::python::set_python_error();
+  }
+}
+
+}  // namespace
 
 NB_MODULE(_core, m) {
   using namespace treadle::python;
   // Dtypes and the like are made once and kept to the end.
   nanobind::set_leak_warnings(false);
+  nanobind::register_exception_translator(translate);
   m.doc() = "Lazy arrays, their operations and function transforms.";
   m.attr("__version__") = TREADLE_VERSION;
   bind_dtype(m);
@@ -19,6 +36,7 @@ NB_MODULE(_core, m) {
   bind_create(m);
   bind_index(m);
   bind_matmul(m);
+  bind_conv(m);
   bind_random(m);
   bind_io(m);
   bind_eval(m);

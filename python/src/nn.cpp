@@ -1,7 +1,5 @@
 // treadle._core._nn: the functions of treadle/nn/functional, and the way from
 // an error back to the module that caused it.
-#include <exception>
-#include <stdexcept>
 #include <string>
 
 #include <nanobind/stl/optional.h>
@@ -42,18 +40,6 @@ nb::dict to_dict(const Tree& parameters) {
 // error. Leaked on purpose: errors may come while the interpreter ends.
 nb::object* module_path = nullptr;
 
-void translate(const std::exception_ptr& error, void*) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::invalid_argument& e) {
-    set_error(PyExc_ValueError, e.what());
-  } catch (const std::out_of_range& e) {
-    set_error(PyExc_IndexError, e.what());
-  } catch (const std::runtime_error& e) {
-    set_error(PyExc_RuntimeError, e.what());
-  }
-}
-
 void bind_layers(nb::module_& m) {
   m.def(
       "linear",
@@ -92,7 +78,7 @@ void bind_layers(nb::module_& m) {
       R"(The weight (num, dims) that Embedding starts from, normal with deviation :math:`1 / \sqrt{\text{dims}}`.)");
 }
 
-void bind_conv(nb::module_& m) {
+void bind_nn_conv(nb::module_& m) {
   m.def(
       "conv",
       [](const array& x,
@@ -376,14 +362,13 @@ void bind_nn(nb::module_& core) {
       core.def_submodule("_nn", "The mathematics of layers and losses.");
   bind_nn_activations(m);
   bind_layers(m);
-  bind_conv(m);
+  bind_nn_conv(m);
   bind_norms(m);
   bind_dropout(m);
   bind_losses(m);
   bind_init(m);
   bind_nn_trees(m);
 
-  nb::register_exception_translator(translate);
   m.def(
       "set_module_path",
       [](nb::object f) {

@@ -207,8 +207,7 @@ bool matches(nb::handle h, const Form& form) {
     case Form::Kind::dict:
       return PyDict_Check(o);
     case Form::Kind::list:
-      return PyList_Check(o) &&
-             PyList_GET_SIZE(o) == Py_ssize_t(form.children.size());
+      return PyList_Check(o);
     case Form::Kind::tuple:
       return PyTuple_Check(o) &&
              PyTuple_GET_SIZE(o) == Py_ssize_t(form.children.size());
@@ -235,9 +234,14 @@ void assign(nb::handle h,
     array_of(h) = arrays[(*next)++];
     return;
   }
-  // An outer list may have another length than when it was traced.
-  if (form.kind == Form::Kind::list && PyList_Check(h.ptr()) &&
-      !matches(h, form)) {
+  if (!has_arrays(form)) return;
+  if (!matches(h, form)) {
+    invalid("compile",
+            "an output state has another form than when it was traced.");
+  }
+  // A list may have had another length.
+  if (form.kind == Form::Kind::list &&
+      PyList_GET_SIZE(h.ptr()) != Py_ssize_t(form.children.size())) {
     nb::object built = build(form, arrays, next);
     if (PyList_SetSlice(h.ptr(), 0, PyList_GET_SIZE(h.ptr()), built.ptr())) {
       throw nb::python_error();

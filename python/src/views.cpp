@@ -81,15 +81,6 @@ array joined(const Arrays& arrays,
   return concatenate(flat, 0, s);
 }
 
-array stacked(const Arrays& arrays,
-              const std::optional<int>& axis,
-              const StreamOrDevice& s) {
-  if (axis) return stack(arrays, *axis, s);
-  Arrays flat;
-  for (const array& a : arrays) flat.push_back(flatten(a, 0, -1, s));
-  return stack(flat, 0, s);
-}
-
 // 1, (1, 2), [(1, 2)] or one pair for each axis.
 void load_pad_width(nb::handle width, int ndim, Shape* low, Shape* high) {
   auto pair = [](nb::handle h) -> std::pair<int64_t, int64_t> {
@@ -326,12 +317,14 @@ void bind_functions(nb::module_& m) {
       "stack",
       [](const Arrays& arrays,
          std::optional<int> axis,
-         const StreamOrDevice& s) { return wrap(stacked(arrays, axis, s)); },
+         const StreamOrDevice& s) {
+        return wrap(stack(arrays, axis.value_or(0), s));
+      },
       nb::arg("arrays"),
       nb::arg("axis").none() = 0,
       kw,
       stream,
-      "Arrays of one shape along a new axis.");
+      "Arrays of one shape along a new axis; None: the first.");
   m.def("split",
         &split_object,
         a,

@@ -19,12 +19,11 @@ _MISSING = {
     "": """
         all allclose any argpartition argsort array_equal as_strided atleast_1d atleast_2d atleast_3d
         bartlett blackman block_masked_mm checkpoint clip convolve count_nonzero
-        conv1d conv2d conv3d conv_general conv_transpose1d conv_transpose2d conv_transpose3d
         cummax cummin cumprod cumsum cumulative_prod cumulative_sum degrees depends dequantize diag diagonal diff
         divmod einsum einsum_path export_function export_to_dot exporter flip from_fp8
         gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform hamming hanning
         imag import_function inner isclose isfinite isinf isnan isneginf isposinf kron linspace logcumsumexp
-        logical_xor median meshgrid minmax nan_to_num outer partition positive printoptions qqmm
+        logical_xor matrix_norm median meshgrid minmax nan_to_num outer partition positive printoptions qqmm
         quantize quantized_matmul radians real repeat roll round save save_gguf savez
         savez_compressed searchsorted segmented_mm set_printoptions slice slice_update sort std tensordot tile to_fp8
         topk trace tri tril triu trunc unique unstack vecdot view
@@ -35,8 +34,8 @@ _MISSING = {
         scaled_dot_product_attention
     """,
     "fft": """
-        fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn rfft rfft2 rfftfreq
-        rfftn
+        fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn istft rfft rfft2
+        rfftfreq rfftn stft
     """,
     "linalg": """
         cholesky cholesky_inv cross det eig eigh eigvals eigvalsh inv lu lu_factor norm pinv qr slogdet solve
