@@ -1,10 +1,10 @@
 // The functions that tapes are made of, against the scalar table and against
 // double precision, on every instruction set of this machine.
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "treadle/backend/cpu/lane_table.h"
 #include "treadle/backend/cpu/vm.h"
@@ -61,21 +61,33 @@ double ulps(float got, double want) {
   return std::abs(got - want) / std::ldexp(1.0, std::max(exponent - 24, -149));
 }
 
-// Error allowed for a float row, in ULP, over the whole line: what vm-inl.h says.
+// Error allowed for a float row, in ULP, over the whole line: what vm-inl.h
+// says.
 double float_limit(Row row) {
   switch (row) {
-    case Row::exp: return 1.0;
-    case Row::expm1: return 1.5;
-    case Row::log: return 0.9;
-    case Row::rsqrt: return 1.5;
+    case Row::exp:
+      return 1.0;
+    case Row::expm1:
+      return 1.5;
+    case Row::log:
+      return 0.9;
+    case Row::rsqrt:
+      return 1.5;
     case Row::sin:
-    case Row::cos: return 1.6;
-    case Row::tanh: return 2.3;
-    case Row::sigmoid: return 2.2;
-    case Row::erf: return 1.2;
-    case Row::erfinv: return 0.7;
-    case Row::floor_divide: return 0;  // compared with the float quotient
-    default: return 0.501;
+    case Row::cos:
+      return 1.6;
+    case Row::tanh:
+      return 2.3;
+    case Row::sigmoid:
+      return 2.2;
+    case Row::erf:
+      return 1.2;
+    case Row::erfinv:
+      return 0.7;
+    case Row::floor_divide:
+      return 0;  // compared with the float quotient
+    default:
+      return 0.501;
   }
 }
 
@@ -84,8 +96,19 @@ std::vector<float> sweep(unsigned step) {
   for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += step) {
     x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
   }
-  for (float v : {0.0f, 1.0f, 0.5f, 2.0f, 1e-40f, 88.72f, 88.73f, 103.9f, 709.0f,
-                  1.5707964f, 3.4028235e38f, 1.17549435e-38f, 1.4e-45f,
+  for (float v : {0.0f,
+                  1.0f,
+                  0.5f,
+                  2.0f,
+                  1e-40f,
+                  88.72f,
+                  88.73f,
+                  103.9f,
+                  709.0f,
+                  1.5707964f,
+                  3.4028235e38f,
+                  1.17549435e-38f,
+                  1.4e-45f,
                   std::numeric_limits<float>::infinity(),
                   std::numeric_limits<float>::quiet_NaN()}) {
     x.push_back(v);
@@ -99,16 +122,20 @@ TEST_P(OnEveryTarget, UnaryFloatRowsKeepTheirErrorOverTheWholeLine) {
   std::vector<float> y(x.size());
   std::vector<double> wide(x.begin(), x.end()), want(x.size());
   for (Row row : kAllRows) {
-    if (info(row).arity != 1 || !plan::takes_lane(info(row).rule, Lane::f32)) continue;
-    fn(lane_table(), row, Lane::f32)(x.size(), y.data(), x.data(), nullptr, nullptr, 0);
-    fn(scalar_table(), row, Lane::f64)(x.size(), want.data(), wide.data(), nullptr, nullptr, 0);
+    if (info(row).arity != 1 || !plan::takes_lane(info(row).rule, Lane::f32))
+      continue;
+    fn(lane_table(), row, Lane::f32)(
+        x.size(), y.data(), x.data(), nullptr, nullptr, 0);
+    fn(scalar_table(), row, Lane::f64)(
+        x.size(), want.data(), wide.data(), nullptr, nullptr, 0);
     double worst = 0;
     float at = 0;
     for (size_t i = 0; i < x.size(); ++i) {
       const double e = ulps(y[i], want[i]);
       if (e > worst) worst = e, at = x[i];
       if (want[i] == 0 && row != Row::sign) {
-        EXPECT_EQ(std::signbit(y[i]), std::signbit(want[i])) << info(row).name << " of " << x[i];
+        EXPECT_EQ(std::signbit(y[i]), std::signbit(want[i]))
+            << info(row).name << " of " << x[i];
       }
     }
     EXPECT_LE(worst, float_limit(row)) << info(row).name << " of " << at;
@@ -118,11 +145,27 @@ TEST_P(OnEveryTarget, UnaryFloatRowsKeepTheirErrorOverTheWholeLine) {
 TEST_P(OnEveryTarget, BinaryFloatRowsKeepTheirError) {
   std::mt19937 gen(1);
   std::vector<float> a, b;
-  const std::vector<float> special = {
-      0.0f, -0.0f, 1.0f, -1.0f, 0.5f, -0.5f, 2.0f, -2.0f, 3.0f, -3.0f, 1e-40f, -1e-40f,
-      1e30f, -1e30f, 16777216.0f, 16777217.0f, -8388609.5f, 3.4028235e38f,
-      std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-      std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<float> special = {0.0f,
+                                      -0.0f,
+                                      1.0f,
+                                      -1.0f,
+                                      0.5f,
+                                      -0.5f,
+                                      2.0f,
+                                      -2.0f,
+                                      3.0f,
+                                      -3.0f,
+                                      1e-40f,
+                                      -1e-40f,
+                                      1e30f,
+                                      -1e30f,
+                                      16777216.0f,
+                                      16777217.0f,
+                                      -8388609.5f,
+                                      3.4028235e38f,
+                                      std::numeric_limits<float>::infinity(),
+                                      -std::numeric_limits<float>::infinity(),
+                                      std::numeric_limits<float>::quiet_NaN()};
   for (float x : special) {
     for (float y : special) a.push_back(x), b.push_back(y);
   }
@@ -134,20 +177,25 @@ TEST_P(OnEveryTarget, BinaryFloatRowsKeepTheirError) {
     if (i % 5 == 0) b.back() = std::round(b.back());
   }
   std::vector<float> y(a.size());
-  std::vector<double> wa(a.begin(), a.end()), wb(b.begin(), b.end()), want(a.size());
+  std::vector<double> wa(a.begin(), a.end()), wb(b.begin(), b.end()),
+      want(a.size());
   for (Row row : kAllRows) {
     const Rule rule = info(row).rule;
     if (info(row).arity != 2 || !plan::takes_lane(rule, Lane::f32)) continue;
-    if (rule == Rule::compare || row == Row::floor_divide) continue;  // the next test
-    fn(lane_table(), row, Lane::f32)(a.size(), y.data(), a.data(), b.data(), nullptr, 0);
-    fn(scalar_table(), row, Lane::f64)(a.size(), want.data(), wa.data(), wb.data(), nullptr, 0);
+    if (rule == Rule::compare || row == Row::floor_divide)
+      continue;  // the next test
+    fn(lane_table(), row, Lane::f32)(
+        a.size(), y.data(), a.data(), b.data(), nullptr, 0);
+    fn(scalar_table(), row, Lane::f64)(
+        a.size(), want.data(), wa.data(), wb.data(), nullptr, 0);
     double worst = 0;
     size_t at = 0;
     for (size_t i = 0; i < a.size(); ++i) {
       const double e = ulps(y[i], want[i]);
       if (e > worst) worst = e, at = i;
     }
-    EXPECT_LE(worst, float_limit(row)) << info(row).name << " of " << a[at] << ", " << b[at];
+    EXPECT_LE(worst, float_limit(row))
+        << info(row).name << " of " << a[at] << ", " << b[at];
   }
 }
 
@@ -163,10 +211,12 @@ std::vector<char> random_lanes(Lane lane, size_t n, unsigned seed) {
     const bool tame = gen() % 2;
     switch (lane) {
       case Lane::f32:
-        if (tame) bits = std::bit_cast<uint32_t>(static_cast<float>(small) * 0.75f);
+        if (tame)
+          bits = std::bit_cast<uint32_t>(static_cast<float>(small) * 0.75f);
         break;
       case Lane::f64:
-        if (tame) bits = std::bit_cast<uint64_t>(static_cast<double>(small) * 0.75);
+        if (tame)
+          bits = std::bit_cast<uint64_t>(static_cast<double>(small) * 0.75);
         break;
       case Lane::c64:
         bits = std::bit_cast<uint32_t>(static_cast<float>(small) * 0.75f) |
@@ -186,11 +236,13 @@ bool same_lane(Lane lane, const char* a, const char* b) {
     T x, y;
     std::memcpy(&x, a, sizeof(T));
     std::memcpy(&y, b, sizeof(T));
-    return x == y || (x != x && y != y);  // zeros of both signs agree, and all NaN
+    return x == y ||
+           (x != x && y != y);  // zeros of both signs agree, and all NaN
   };
   if (lane == Lane::f32) return equal(0.0f);
   if (lane == Lane::f64) return equal(0.0);
-  if (lane == Lane::c64) return same_lane(Lane::f32, a, b) && same_lane(Lane::f32, a + 4, b + 4);
+  if (lane == Lane::c64)
+    return same_lane(Lane::f32, a, b) && same_lane(Lane::f32, a + 4, b + 4);
   return false;
 }
 
@@ -223,12 +275,15 @@ TEST_P(OnEveryTarget, EveryRowAgreesWithItsScalarOnEveryLane) {
         }
       }
       std::vector<char> got(n * 8), want(n * 8);
-      fn(lane_table(), row, lane)(n, got.data(), a.data(), b.data(), c.data(), 0);
-      fn(scalar_table(), row, lane)(n, want.data(), a.data(), b.data(), c.data(), 0);
+      fn(lane_table(), row, lane)(
+          n, got.data(), a.data(), b.data(), c.data(), 0);
+      fn(scalar_table(), row, lane)(
+          n, want.data(), a.data(), b.data(), c.data(), 0);
       if (!exact(row, lane)) continue;
       const size_t size = backend::cpu::size_of(out);
       for (size_t i = 0; i < n; ++i) {
-        ASSERT_TRUE(same_lane(out, got.data() + i * size, want.data() + i * size))
+        ASSERT_TRUE(
+            same_lane(out, got.data() + i * size, want.data() + i * size))
             << r.name << " on " << plan::name_of(lane) << " at " << i;
       }
     }
@@ -246,14 +301,19 @@ TEST_P(OnEveryTarget, AValueDoesNotDependOnWhereItsRunBegins) {
       const size_t n = 150;
       const auto a = random_lanes(first, n, 4), b = random_lanes(lane, n, 5),
                  c = random_lanes(lane, n, 6);
-      const size_t sa = backend::cpu::size_of(first), s = backend::cpu::size_of(lane),
+      const size_t sa = backend::cpu::size_of(first),
+                   s = backend::cpu::size_of(lane),
                    so = backend::cpu::size_of(plan::result_lane(r.rule, lane));
       std::vector<char> whole(n * so), pieces(n * so + 8, 0x55);
       f(n, whole.data(), a.data(), b.data(), c.data(), 0);
       size_t at = 0;
       for (size_t length : {1, 2, 3, 5, 7, 15, 16, 17, 33, 51}) {
-        f(length, pieces.data() + at * so, a.data() + at * sa, b.data() + at * s,
-          c.data() + at * s, 0);
+        f(length,
+          pieces.data() + at * so,
+          a.data() + at * sa,
+          b.data() + at * s,
+          c.data() + at * s,
+          0);
         at += length;
       }
       ASSERT_EQ(at, n);
@@ -265,17 +325,20 @@ TEST_P(OnEveryTarget, AValueDoesNotDependOnWhereItsRunBegins) {
 }
 
 TEST_P(OnEveryTarget, ASplatIsAsGoodAsARunOfTheValue) {
-  for (Row row : {Row::add, Row::divide, Row::less, Row::select, Row::exp, Row::power}) {
+  for (Row row :
+       {Row::add, Row::divide, Row::less, Row::select, Row::exp, Row::power}) {
     for (Lane lane : {Lane::f32, Lane::f64, Lane::c64}) {
       const RowFn f = fn(lane_table(), row, lane);
       const Lane first = info(row).rule == Rule::choose ? Lane::u32 : lane;
-      const size_t n = 37, s = backend::cpu::size_of(lane), sa = backend::cpu::size_of(first);
+      const size_t n = 37, s = backend::cpu::size_of(lane),
+                   sa = backend::cpu::size_of(first);
       for (unsigned splat = 0; splat < 8; ++splat) {
         auto a = random_lanes(first, n, 7), b = random_lanes(lane, n, 8),
              c = random_lanes(lane, n, 9);
         std::vector<char> cells[3];
         const auto fill = [&](std::vector<char>& run, size_t size, int k) {
-          for (size_t i = 0; i < n; ++i) std::memcpy(run.data() + i * size, run.data(), size);
+          for (size_t i = 0; i < n; ++i)
+            std::memcpy(run.data() + i * size, run.data(), size);
           cells[k].resize(kSplatBytes);
           for (size_t i = 0; i < kSplatBytes; i += size) {
             std::memcpy(cells[k].data() + i, run.data(), size);
@@ -286,8 +349,12 @@ TEST_P(OnEveryTarget, ASplatIsAsGoodAsARunOfTheValue) {
         if (splat & 4) fill(c, s, 2);
         std::vector<char> want(n * 8), got(n * 8);
         f(n, want.data(), a.data(), b.data(), c.data(), 0);
-        f(n, got.data(), splat & 1 ? cells[0].data() : a.data(),
-          splat & 2 ? cells[1].data() : b.data(), splat & 4 ? cells[2].data() : c.data(), splat);
+        f(n,
+          got.data(),
+          splat & 1 ? cells[0].data() : a.data(),
+          splat & 2 ? cells[1].data() : b.data(),
+          splat & 4 ? cells[2].data() : c.data(),
+          splat);
         EXPECT_EQ(want, got) << info(row).name << " " << splat;
       }
     }
@@ -320,22 +387,29 @@ TEST_P(OnEveryTarget, LoadsAndStoresAgreeWithScalarsForAllDtypes) {
       auto* x = reinterpret_cast<float*>(lanes.data());
       for (size_t i = 0; i < n; ++i) {
         const float h = half::from_float16_bits(static_cast<uint16_t>(i));
-        x[i] = dtype == bfloat16 ? std::bit_cast<float>(uint32_t(i << 16) | static_cast<uint32_t>(gen() % 3 + 0x7fffu))
-                                 : h * (1 + 0.00048828125f * float(i % 3));
+        x[i] = dtype == bfloat16
+                   ? std::bit_cast<float>(
+                         uint32_t(i << 16) |
+                         static_cast<uint32_t>(gen() % 3 + 0x7fffu))
+                   : h * (1 + 0.00048828125f * float(i % 3));
       }
     }
     std::vector<char> got_m(n * size), want_m(n * size);
     lane_table().store[d](n - 5, got_m.data(), lanes.data());
     scalar_table().store[d](n - 5, want_m.data(), lanes.data());
     for (size_t i = 0; i < n - 5; ++i) {
-      if (is_half(dtype) && std::isnan(reinterpret_cast<float*>(lanes.data())[i])) {
+      if (is_half(dtype) &&
+          std::isnan(reinterpret_cast<float*>(lanes.data())[i])) {
         uint16_t bits;
         std::memcpy(&bits, got_m.data() + 2 * i, 2);
-        EXPECT_TRUE(std::isnan(dtype == float16 ? half::from_float16_bits(bits)
-                                                : half::from_bfloat16_bits(bits)));
+        EXPECT_TRUE(std::isnan(dtype == float16
+                                   ? half::from_float16_bits(bits)
+                                   : half::from_bfloat16_bits(bits)));
         continue;
       }
-      ASSERT_EQ(std::memcmp(got_m.data() + i * size, want_m.data() + i * size, size), 0)
+      ASSERT_EQ(
+          std::memcmp(got_m.data() + i * size, want_m.data() + i * size, size),
+          0)
           << name_of(dtype) << " " << i;
     }
   }
@@ -347,8 +421,18 @@ TEST_P(OnEveryTarget, ConversionsAgreeWithScalarsForAllPairs) {
     const Lane from = static_cast<Lane>(l);
     auto in = random_lanes(from, n, 13);
     if (from == Lane::f32) {
-      const float edges[] = {2147483648.0f, -2147483648.0f, 2147483520.0f, 1e20f, -1e20f, NAN,
-                             INFINITY, -INFINITY, -0.5f, 4294967296.0f, 65520.0f, 1e-8f};
+      const float edges[] = {2147483648.0f,
+                             -2147483648.0f,
+                             2147483520.0f,
+                             1e20f,
+                             -1e20f,
+                             NAN,
+                             INFINITY,
+                             -INFINITY,
+                             -0.5f,
+                             4294967296.0f,
+                             65520.0f,
+                             1e-8f};
       std::memcpy(in.data(), edges, sizeof(edges));
     }
     for (int d = 0; d < kNumDtypes; ++d) {
@@ -358,8 +442,10 @@ TEST_P(OnEveryTarget, ConversionsAgreeWithScalarsForAllPairs) {
       scalar_table().convert[l][d](n, want.data(), in.data());
       const size_t size = backend::cpu::size_of(to);
       for (size_t i = 0; i < n; ++i) {
-        ASSERT_TRUE(same_lane(to, got.data() + i * size, want.data() + i * size))
-            << plan::name_of(from) << " to " << name_of(static_cast<Dtype>(d)) << " at " << i;
+        ASSERT_TRUE(
+            same_lane(to, got.data() + i * size, want.data() + i * size))
+            << plan::name_of(from) << " to " << name_of(static_cast<Dtype>(d))
+            << " at " << i;
       }
     }
   }
@@ -378,16 +464,19 @@ TEST_P(OnEveryTarget, ReductionsAgreeWithScalarsOnEveryLane) {
         auto in = random_lanes(lane, rows * n + 1, 14 + n);
         if (lane == Lane::f32) {
           auto* x = reinterpret_cast<float*>(in.data());
-          for (size_t i = 0; i < rows * n; ++i) x[i] = float(int(i * 37 % 5) - 2);  // exact
+          for (size_t i = 0; i < rows * n; ++i)
+            x[i] = float(int(i * 37 % 5) - 2);  // exact
         } else if (lane == Lane::f64) {
           auto* x = reinterpret_cast<double*>(in.data());
-          for (size_t i = 0; i < rows * n; ++i) x[i] = double(int(i * 37 % 5) - 2);
+          for (size_t i = 0; i < rows * n; ++i)
+            x[i] = double(int(i * 37 % 5) - 2);
         }
         std::vector<char> got(rows * size), want(rows * size);
         fast.rows(rows, n, got.data(), in.data());
         slow.rows(rows, n, want.data(), in.data());
         for (size_t r = 0; r < rows; ++r) {
-          EXPECT_TRUE(same_lane(lane, got.data() + r * size, want.data() + r * size))
+          EXPECT_TRUE(
+              same_lane(lane, got.data() + r * size, want.data() + r * size))
               << plan::name_of(lane) << " kind " << k << " of " << n;
         }
         // The same through accumulators, in two pieces and elementwise.
@@ -400,7 +489,8 @@ TEST_P(OnEveryTarget, ReductionsAgreeWithScalarsOnEveryLane) {
           char lane_out[8];
           f->finish(1, lane_out, at);
           EXPECT_TRUE(same_lane(lane, lane_out, want.data()))
-              << plan::name_of(lane) << " kind " << k << " of " << n << " folded";
+              << plan::name_of(lane) << " kind " << k << " of " << n
+              << " folded";
           f->init(n, at);
           f->add(2, n, at, in.data());
         }
@@ -443,7 +533,8 @@ TEST(ScalarLanes, ErfinvIsGoodToThePrecisionOfDouble) {
   for (double y : {1e-300, 1e-10, 0.01, 0.3, 0.49, 0.51, 0.9, 1.5, 2.5, 3.5}) {
     const double x = std::erf(y);
     double got;
-    fn(scalar_table(), Row::erfinv, Lane::f64)(1, &got, &x, nullptr, nullptr, 0);
+    fn(scalar_table(), Row::erfinv, Lane::f64)(
+        1, &got, &x, nullptr, nullptr, 0);
     // x is rounded: y may move by the rounding over the slope.
     const double slope = 1.1283791670955126 * std::exp(-y * y);
     const double slack = 2.3e-16 * x / slope;
@@ -455,8 +546,10 @@ std::string target_name(const ::testing::TestParamInfo<SimdTarget>& info) {
   constexpr const char* names[] = {"best", "avx2", "sse4"};
   return names[static_cast<int>(info.param)];
 }
-INSTANTIATE_TEST_SUITE_P(Targets, OnEveryTarget,
-                         ::testing::Values(SimdTarget::best, SimdTarget::avx2,
+INSTANTIATE_TEST_SUITE_P(Targets,
+                         OnEveryTarget,
+                         ::testing::Values(SimdTarget::best,
+                                           SimdTarget::avx2,
                                            SimdTarget::sse4),
                          target_name);
 

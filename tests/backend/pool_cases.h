@@ -1,5 +1,5 @@
-// Poolings of small integers with many equal maxima, with their exact results and
-// gradients, as mlx 0.32 computes them.
+// Poolings of small integers with many equal maxima, with their exact results
+// and gradients, as mlx 0.32 computes them.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 #include "tests/backend/tape_maker.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "treadle/backend/cpu/tape.h"
 
@@ -13,7 +13,8 @@ using plan::TapeValue;
 using Code = TapeValue::Code;
 
 Dtype dtype_of_lane(plan::Lane lane) {
-  constexpr Dtype dtypes[] = {float32, float64, int32, int64, uint32, uint64, complex64};
+  constexpr Dtype dtypes[] = {
+      float32, float64, int32, int64, uint32, uint64, complex64};
   return dtypes[static_cast<int>(lane)];
 }
 
@@ -88,7 +89,9 @@ void TapeMaker::output(uint16_t a, Dtype dtype, OutputForm form, TapeValue v) {
   push(v);
 }
 
-void TapeMaker::store(uint16_t a) { store(a, dtype_of_lane(tape_.values[a].lane)); }
+void TapeMaker::store(uint16_t a) {
+  store(a, dtype_of_lane(tape_.values[a].lane));
+}
 void TapeMaker::store(uint16_t a, Dtype dtype) {
   TapeValue v = {};
   v.code = Code::store;
@@ -115,7 +118,8 @@ constexpr char kPattern = 0x5a;
 class Guarded {
  public:
   explicit Guarded(size_t bytes)
-      : bytes_((bytes + 63) / 64 * 64), memory_(bytes_ + 2 * kGuard + 64, kPattern) {
+      : bytes_((bytes + 63) / 64 * 64),
+        memory_(bytes_ + 2 * kGuard + 64, kPattern) {
     const auto p = reinterpret_cast<uintptr_t>(memory_.data()) + kGuard;
     start_ = reinterpret_cast<char*>((p + 63) / 64 * 64);
     end_ = start_ + bytes;
@@ -124,7 +128,9 @@ class Guarded {
   bool intact() const {
     const auto ok = [](char c) { return c == kPattern; };
     return std::all_of(memory_.data(), static_cast<const char*>(start_), ok) &&
-           std::all_of(static_cast<const char*>(end_), memory_.data() + memory_.size(), ok);
+           std::all_of(static_cast<const char*>(end_),
+                       memory_.data() + memory_.size(),
+                       ok);
   }
 
  private:
@@ -135,8 +141,11 @@ class Guarded {
 
 }  // namespace
 
-std::vector<Tensor> run_tape(const Op& op, const Shape& space, const std::vector<Tensor>& in,
-                             int threads, const std::vector<int>& in_place,
+std::vector<Tensor> run_tape(const Op& op,
+                             const Shape& space,
+                             const std::vector<Tensor>& in,
+                             int threads,
+                             const std::vector<int>& in_place,
                              unsigned unwanted) {
   const plan::Tape& tape = static_cast<const plan::Fused&>(op).tape;
   const runtime::Kernel kernel = backend::cpu::tape_kernel();
@@ -169,7 +178,8 @@ std::vector<Tensor> run_tape(const Op& op, const Shape& space, const std::vector
     o.dtype = dtype;
     o.shape = shape;
     o.strides = t.layout.strides;
-    if (k < in_place.size() && in_place[k] >= 0) o.data = operands[in_place[k]].data;
+    if (k < in_place.size() && in_place[k] >= 0)
+      o.data = operands[in_place[k]].data;
     if (unwanted >> k & 1) o.data = nullptr;
     results.push_back(o);
   }
@@ -182,7 +192,8 @@ std::vector<Tensor> run_tape(const Op& op, const Shape& space, const std::vector
   for (size_t k = 0; k < outputs.size(); ++k) {
     EXPECT_TRUE(memory[k].intact()) << "output " << k;
     if (results[k].data && !outputs[k].memory.empty()) {
-      std::memcpy(outputs[k].memory.data(), results[k].data, outputs[k].memory.size());
+      std::memcpy(
+          outputs[k].memory.data(), results[k].data, outputs[k].memory.size());
     }
   }
   return outputs;

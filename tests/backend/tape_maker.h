@@ -1,12 +1,14 @@
-// Writes tapes by hand and runs them on arrays that a test lays out as it likes.
+// Writes tapes by hand and runs them on arrays that a test lays out as it
+// likes.
 #pragma once
 
 #include <cstring>
 #include <string>
 #include <vector>
 
-#include "tests/backend/kernel_call.h"
 #include "treadle/plan/tape.h"
+
+#include "tests/backend/kernel_call.h"
 
 namespace treadle::testing {
 
@@ -31,7 +33,9 @@ class TapeMaker {
  private:
   uint16_t push(plan::TapeValue v);
   uint16_t after(uint16_t a) const;
-  void output(uint16_t a, Dtype dtype, plan::OutputForm form,
+  void output(uint16_t a,
+              Dtype dtype,
+              plan::OutputForm form,
               plan::TapeValue v);
 
   plan::Tape tape_;
@@ -43,8 +47,10 @@ Dtype dtype_of_lane(plan::Lane lane);
 // Runs the CPU kernel of a tape over a space; fails the test when it writes
 // outside of its outputs and workspace. Output k lies in the memory of operand
 // in_place[k] unless that is -1, and is unwanted when bit k of the mask is set.
-std::vector<Tensor> run_tape(const Op& op, const Shape& space,
-                             const std::vector<Tensor>& in, int threads = 1,
+std::vector<Tensor> run_tape(const Op& op,
+                             const Shape& space,
+                             const std::vector<Tensor>& in,
+                             int threads = 1,
                              const std::vector<int>& in_place = {},
                              unsigned unwanted = 0);
 

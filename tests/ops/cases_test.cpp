@@ -15,10 +15,21 @@ TEST_P(CoreOp, PassesAllChecks) { check_all(GetParam()); }
 class IndexingOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(IndexingOp, PassesAllChecks) { check_all(GetParam()); }
 
-std::string name(const ::testing::TestParamInfo<OpCase>& info) { return info.param.name; }
+std::string name(const ::testing::TestParamInfo<OpCase>& info) {
+  return info.param.name;
+}
 
-INSTANTIATE_TEST_SUITE_P(Table, ElementwiseRow, ::testing::ValuesIn(elementwise_cases()), name);
-INSTANTIATE_TEST_SUITE_P(Table, CoreOp, ::testing::ValuesIn(core_cases()), name);
-INSTANTIATE_TEST_SUITE_P(Table, IndexingOp, ::testing::ValuesIn(indexing_cases()), name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         ElementwiseRow,
+                         ::testing::ValuesIn(elementwise_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         CoreOp,
+                         ::testing::ValuesIn(core_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         IndexingOp,
+                         ::testing::ValuesIn(indexing_cases()),
+                         name);
 
 }  // namespace treadle::testing

@@ -180,10 +180,9 @@ TEST(Pool, SaysWhatIsWrong) {
       }),
       "[avg_pool] window is (2, 2, 2); expected one number, or one for each "
       "of the 2 spatial axes, of at least 1.");
-  EXPECT_EQ(
-      message([&] { max_pool(x, {2}, {2}, {-1}); }),
-      "[max_pool] padding is (-1,); expected one number, or one for each "
-      "of the 2 spatial axes, of at least 0.");
+  EXPECT_EQ(message([&] { max_pool(x, {2}, {2}, {-1}); }),
+            "[max_pool] padding is (-1,); expected one number, or one for each "
+            "of the 2 spatial axes, of at least 0.");
   EXPECT_EQ(
       message([&] {
         max_pool(ones({4, 4}), {2});

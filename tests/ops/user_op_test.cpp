@@ -2,10 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/op_check.h"
 #include "treadle/ops/derive.h"
 #include "treadle/runtime/kernel.h"
 #include "treadle/treadle.h"
+
+#include "tests/support/op_check.h"
 
 namespace treadle {
 namespace {
@@ -17,10 +18,16 @@ struct ScaledCube : OpBase<ScaledCube> {
   auto fields() const { return std::tie(scale); }
 
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
-  Arrays jvp(const Arrays& x, const Arrays&, const Arrays& t, Argnums) const override {
+  Arrays jvp(const Arrays& x,
+             const Arrays&,
+             const Arrays& t,
+             Argnums) const override {
     return {t[0] * square(x[0]) * (3 * scale)};
   }
-  Arrays vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const override {
+  Arrays vjp(const Arrays& x,
+             const Arrays&,
+             const Arrays& ct,
+             Argnums) const override {
     return {ct[0] * square(x[0]) * (3 * scale)};
   }
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override {
@@ -28,8 +35,12 @@ struct ScaledCube : OpBase<ScaledCube> {
   }
 };
 
-std::string floats_only(const Op&, std::span<const Spec> in, std::span<const Spec>) {
-  return in[0].dtype == float32 || in[0].dtype == float64 ? "" : "only float32 and float64";
+std::string floats_only(const Op&,
+                        std::span<const Spec> in,
+                        std::span<const Spec>) {
+  return in[0].dtype == float32 || in[0].dtype == float64
+             ? ""
+             : "only float32 and float64";
 }
 
 void run_scaled_cube(const runtime::Task& task) {
@@ -86,7 +97,8 @@ TEST(UserOp, AKernelThatRefusesSaysWhy) {
     scaled_cube(astype(array(1.0f), int32), 1);
     FAIL();
   } catch (const std::runtime_error& e) {
-    EXPECT_THAT(std::string(e.what()), ::testing::HasSubstr("only float32 and float64"));
+    EXPECT_THAT(std::string(e.what()),
+                ::testing::HasSubstr("only float32 and float64"));
   }
 }
 

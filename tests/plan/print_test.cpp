@@ -17,7 +17,9 @@ array values(const Shape& shape) {
 
 int steps_of(const std::string& text) {
   int n = 0;
-  for (size_t at = 0; (at = text.find("      out ", at)) != std::string::npos; ++at) ++n;
+  for (size_t at = 0; (at = text.find("      out ", at)) != std::string::npos;
+       ++at)
+    ++n;
   return n;
 }
 
@@ -73,7 +75,8 @@ TEST(PlanText, AnUpdateFollowsItsGradient) {
   g.clear();
   std::string text = plan_text(Arrays{w1, w2});
   // w2's gradient is ready before w1's: so is its update.
-  size_t first = text.find("fused[multiply subtract]"), last_matmul = text.rfind(" matmul\n");
+  size_t first = text.find("fused[multiply subtract]"),
+         last_matmul = text.rfind(" matmul\n");
   ASSERT_NE(first, std::string::npos) << text;
   EXPECT_LT(first, last_matmul) << text;
 }

@@ -1,13 +1,14 @@
 // Random programs give the same values planned and node by node. The seeds are
 // fixed: a failure is reproduced by its number.
-#include <gtest/gtest.h>
-
 #include <random>
 
-#include "tests/support/op_check.h"
+#include <gtest/gtest.h>
+
 #include "treadle/runtime/interpreter.h"
 #include "treadle/runtime/plan_cache.h"
 #include "treadle/treadle.h"
+
+#include "tests/support/op_check.h"
 
 namespace treadle::testing {
 namespace {
@@ -16,12 +17,15 @@ namespace {
 class RandomProgram {
  public:
   // Every tenth is large enough for the executor and its threads.
-  explicit RandomProgram(int seed) : rng_(uint32_t(seed)), large_(seed % 10 == 9) {}
+  explicit RandomProgram(int seed)
+      : rng_(uint32_t(seed)), large_(seed % 10 == 9) {}
 
   Arrays leaves() {
     Arrays out;
     for (int i = 0; i < 3; ++i) {
-      Shape shape = i == 0 ? Shape{rows(), columns()} : i == 1 ? Shape{columns()} : Shape{rows(), 1};
+      Shape shape = i == 0   ? Shape{rows(), columns()}
+                    : i == 1 ? Shape{columns()}
+                             : Shape{rows(), 1};
       std::vector<float> v(size_t(size_of(shape)));
       std::uniform_real_distribution<float> u(-1, 1);
       for (float& x : v) x = u(rng_);
@@ -48,8 +52,14 @@ class RandomProgram {
   }
 
  private:
-  int64_t rows() { return size_[0] ? size_[0] : (size_[0] = 1 + int64_t(rng_() % (large_ ? 400 : 7))); }
-  int64_t columns() { return size_[1] ? size_[1] : (size_[1] = 1 + int64_t(rng_() % (large_ ? 700 : 40))); }
+  int64_t rows() {
+    return size_[0] ? size_[0]
+                    : (size_[0] = 1 + int64_t(rng_() % (large_ ? 400 : 7)));
+  }
+  int64_t columns() {
+    return size_[1] ? size_[1]
+                    : (size_[1] = 1 + int64_t(rng_() % (large_ ? 700 : 40)));
+  }
 
   const array& pick(std::mt19937& rng) { return pool_[rng() % pool_.size()]; }
 
@@ -72,25 +82,48 @@ class RandomProgram {
   array step(std::mt19937& rng) {
     array x = pick(rng);
     switch (rng() % 18) {
-      case 0: return sin(x);
-      case 1: return exp(bounded(x));
-      case 2: return square(x) * 0.5;
-      case 3: return abs(x) + 0.25;
-      case 4: return negative(x);
-      case 5: { auto [a, b] = pair(rng); return bounded(a + b); }
-      case 6: { auto [a, b] = pair(rng); return a * b; }
-      case 7: { auto [a, b] = pair(rng); return a - b * 0.5; }
-      case 8: { auto [a, b] = pair(rng); return maximum(a, b); }
-      case 9: { auto [a, b] = pair(rng); return where(less(a, b), a, b * 2.0); }
+      case 0:
+        return sin(x);
+      case 1:
+        return exp(bounded(x));
+      case 2:
+        return square(x) * 0.5;
+      case 3:
+        return abs(x) + 0.25;
+      case 4:
+        return negative(x);
+      case 5: {
+        auto [a, b] = pair(rng);
+        return bounded(a + b);
+      }
+      case 6: {
+        auto [a, b] = pair(rng);
+        return a * b;
+      }
+      case 7: {
+        auto [a, b] = pair(rng);
+        return a - b * 0.5;
+      }
+      case 8: {
+        auto [a, b] = pair(rng);
+        return maximum(a, b);
+      }
+      case 9: {
+        auto [a, b] = pair(rng);
+        return where(less(a, b), a, b * 2.0);
+      }
       case 10:
         if (x.ndim() == 0) return x + 1.0;
         return bounded(sum(x, int(rng() % uint32_t(x.ndim())), rng() % 2 == 0));
       case 11:
         if (x.ndim() == 0) return x * 3.0;
         return max(x, -1, true);
-      case 12: return mean(x);
-      case 13: return x.ndim() == 2 ? transpose(x) : x + 0.5;
-      case 14: return reshape(x, {-1});
+      case 12:
+        return mean(x);
+      case 13:
+        return x.ndim() == 2 ? transpose(x) : x + 0.5;
+      case 14:
+        return reshape(x, {-1});
       case 15: {
         if (x.ndim() != 2) return x * 0.5;
         return bounded(matmul(x, transpose(x)));
@@ -100,7 +133,8 @@ class RandomProgram {
         array e = exp(x - max(x, -1, true));
         return e / sum(e, -1, true);
       }
-      default: return astype(astype(x, rng() % 2 ? float16 : bfloat16), float32);
+      default:
+        return astype(astype(x, rng() % 2 ? float16 : bfloat16), float32);
     }
   }
 
@@ -126,7 +160,8 @@ TEST_P(RandomPrograms, PlannedEqualsNodeByNode) {
     ASSERT_EQ(planned.size(), reference.size());
     for (size_t i = 0; i < planned.size(); ++i) {
       ASSERT_EQ(planned[i].shape(), reference[i].shape()) << "seed " << seed;
-      auto a = planned[i].to_vector<double>(), b = reference[i].to_vector<double>();
+      auto a = planned[i].to_vector<double>(),
+           b = reference[i].to_vector<double>();
       for (size_t k = 0; k < a.size(); ++k) {
         // Half casts inside make a flip of one half ulp possible where a value
         // lies on the edge between two halves.
@@ -153,7 +188,10 @@ TEST(Programs, ATrainingStepEqualsNodeByNode) {
   std::vector<uint8_t> labels(64);
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = uint8_t(i * 7 % 10);
   array y = array::from(labels.data(), {64});
-  Arrays params = {values({256, 784}, 3), values({256}, 4), values({10, 256}, 5), values({10}, 6)};
+  Arrays params = {values({256, 784}, 3),
+                   values({256}, 4),
+                   values({10, 256}, 5),
+                   values({10}, 6)};
   auto loss = [&](const Arrays& w) {
     array h = maximum(matmul(x, transpose(w[0])) + w[1], 0);
     array z = matmul(h, transpose(w[2])) + w[3];
@@ -180,7 +218,8 @@ TEST(Programs, ATrainingStepEqualsNodeByNode) {
     float largest = 0;
     for (float v : b) largest = std::max(largest, std::abs(v));
     for (size_t k = 0; k < a.size(); ++k) {
-      ASSERT_NEAR(a[k], b[k], 2e-6f * largest) << "value " << i << ", element " << k;
+      ASSERT_NEAR(a[k], b[k], 2e-6f * largest)
+          << "value " << i << ", element " << k;
     }
   }
 }

@@ -1,13 +1,14 @@
 // The same bits from run to run, and for any number of threads.
-#include <gtest/gtest.h>
-
 #include <random>
 
-#include "tests/runtime/fake_device.h"
+#include <gtest/gtest.h>
+
 #include "treadle/ops/index.h"
 #include "treadle/ops/random.h"
 #include "treadle/transforms/autodiff.h"
 #include "treadle/treadle.h"
+
+#include "tests/runtime/fake_device.h"
 
 namespace treadle {
 namespace {
@@ -32,7 +33,9 @@ Arrays program(Stream s) {
   auto [y, g] = vjp(layer_norm, {x, w, b}, {tanh(x)});
   array e = exp(x - max(x, -1, true));
   array rows = array::from(std::vector<int32_t>(2000, 7).data(), {2000});
-  auto gather = [&](const Arrays& a) { return Arrays{sum(sin(take(a[0], rows, 0)))}; };
+  auto gather = [&](const Arrays& a) {
+    return Arrays{sum(sin(take(a[0], rows, 0)))};
+  };
   Arrays out = {y[0],
                 g[0],
                 g[1],
@@ -47,9 +50,12 @@ Arrays program(Stream s) {
   return out;
 }
 
-void expect_same_bits(const Arrays& a, const Arrays& b, const std::string& what) {
+void expect_same_bits(const Arrays& a,
+                      const Arrays& b,
+                      const std::string& what) {
   for (size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(std::memcmp(a[i].data<float>(), b[i].data<float>(), a[i].nbytes()), 0)
+    EXPECT_EQ(
+        std::memcmp(a[i].data<float>(), b[i].data<float>(), a[i].nbytes()), 0)
         << what << ", output " << i;
   }
 }
@@ -66,7 +72,8 @@ TEST(Determinism, AnyNumberOfThreadsGivesTheSameBits) {
   {
     testing::FakeDeviceScope scope(1);
     one = program(new_stream(gpu));
-    for (const array& a : one) a.data<float>();  // to the host, while the device is there
+    for (const array& a : one)
+      a.data<float>();  // to the host, while the device is there
   }
   for (int threads : {4, 3, 2}) {
     testing::FakeDeviceScope scope(threads);

@@ -1,20 +1,22 @@
 // eval: laziness, donation, streams, devices, failures, threads.
+#include "treadle/runtime/eval.h"
+
+#include <cstring>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
-#include <thread>
-
-#include "tests/runtime/fake_device.h"
-#include "tests/support/op_check.h"
 #include "treadle/graph/trace.h"
 #include "treadle/runtime/backend.h"
-#include "treadle/runtime/eval.h"
 #include "treadle/runtime/memory.h"
 #include "treadle/transforms/compile.h"
 #include "treadle/treadle.h"
+
+#include "tests/runtime/fake_device.h"
+#include "tests/support/op_check.h"
 
 namespace treadle {
 namespace {
@@ -39,8 +41,10 @@ TEST(Eval, AQueuedRunKeepsTheNumbersOfNodesThatAreGone) {
     Arrays queued, others;
     for (int k = 0; k < 4; ++k) queued.push_back(x * 2.0f);
     async_eval(queued);
-    for (int k = 0; k < 100; ++k) others.emplace_back(7.0f);  // take their memory
-    for (const array& y : queued) ASSERT_EQ(y.to_vector<float>()[1 << 19], 2) << i;
+    for (int k = 0; k < 100; ++k)
+      others.emplace_back(7.0f);  // take their memory
+    for (const array& y : queued)
+      ASSERT_EQ(y.to_vector<float>()[1 << 19], 2) << i;
   }
 }
 
@@ -169,7 +173,8 @@ TEST(Memory, RefusalNamesTheLargestBlocksAndChangesNothing) {
   }
   EXPECT_FALSE(z.is_available());
   EXPECT_EQ(x.to_vector<float>()[5], 1);
-  EXPECT_NEAR(z.to_vector<float>()[5], 1 + std::exp(1.0), 1e-6) << "it can be tried again";
+  EXPECT_NEAR(z.to_vector<float>()[5], 1 + std::exp(1.0), 1e-6)
+      << "it can be tried again";
 }
 
 TEST(Memory, PeakAndActiveAreTrue) {
@@ -197,7 +202,8 @@ TEST(Threads, SeveralThreadsRecordAndEvaluate) {
     });
   }
   for (auto& t : threads) t.join();
-  for (int t = 0; t < 4; ++t) EXPECT_EQ(got[size_t(t)], 10'000.0f * float(t + 1 + 19));
+  for (int t = 0; t < 4; ++t)
+    EXPECT_EQ(got[size_t(t)], 10'000.0f * float(t + 1 + 19));
 }
 
 TEST(Fork, AChildComputesOnItsOwnThread) {
@@ -219,7 +225,8 @@ TEST(Compile, CapturedStateIsReadReplacedAndUpdatedInPlace) {
   array w = filled(1 << 16, 1);
   w.eval();
   CompileOptions options;
-  options.inputs = {[&] { return Arrays{w}; }, [&](const Arrays& a) { w = a[0]; }};
+  options.inputs = {[&] { return Arrays{w}; },
+                    [&](const Arrays& a) { w = a[0]; }};
   options.outputs = options.inputs;
   auto step = compile(
       [&](const Arrays& x) {
@@ -243,7 +250,8 @@ TEST(Compile, CapturedStateIsReadReplacedAndUpdatedInPlace) {
 TEST(Compile, AnExceptionWhileTracingPutsTheStateBack) {
   array w = filled(4, 3);
   CompileOptions options;
-  options.inputs = {[&] { return Arrays{w}; }, [&](const Arrays& a) { w = a[0]; }};
+  options.inputs = {[&] { return Arrays{w}; },
+                    [&](const Arrays& a) { w = a[0]; }};
   options.outputs = options.inputs;
   auto step = compile(
       [&](const Arrays&) -> Arrays {

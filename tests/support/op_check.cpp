@@ -1,12 +1,13 @@
 #include "tests/support/op_check.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
 
-#include "tests/support/tolerance.h"
+#include <gtest/gtest.h>
+
 #include "treadle/runtime/interpreter.h"
 #include "treadle/transforms/compile.h"
+
+#include "tests/support/tolerance.h"
 
 namespace treadle::testing {
 
@@ -36,19 +37,23 @@ ArraysFn scalar_of(const OpCase& c) {
 std::vector<int> differentiable(const OpCase& c) {
   std::vector<int> args;
   for (size_t i = 0; i < c.inputs.size(); ++i) {
-    if (c.inputs[i].differentiable && is_floating(c.inputs[i].dtype)) args.push_back(int(i));
+    if (c.inputs[i].differentiable && is_floating(c.inputs[i].dtype))
+      args.push_back(int(i));
   }
   return args;
 }
 
-void compare_with_differences(const ArraysFn& f, const Arrays& x,
-                              const std::vector<int>& args, const std::string& what) {
+void compare_with_differences(const ArraysFn& f,
+                              const Arrays& x,
+                              const std::vector<int>& args,
+                              const std::string& what) {
   Arrays g = grad(f, args)(x);
   for (size_t k = 0; k < args.size(); ++k) {
     const array& at = x[size_t(args[k])];
     EXPECT_EQ(g[k].shape(), at.shape()) << what;
     EXPECT_EQ(g[k].dtype(), at.dtype()) << what;
-    std::vector<double> values = at.to_vector<double>(), got = g[k].to_vector<double>();
+    std::vector<double> values = at.to_vector<double>(),
+                        got = g[k].to_vector<double>();
     for (size_t i = 0; i < values.size(); ++i) {
       auto moved = [&](double d) {
         std::vector<double> v = values;
@@ -59,7 +64,9 @@ void compare_with_differences(const ArraysFn& f, const Arrays& x,
       };
       // A five-point difference: its error is of order h^4.
       double h = 1e-3 * std::max(1.0, std::abs(values[i]));
-      double want = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h);
+      double want =
+          (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) /
+          (12 * h);
       double scale = std::max({1.0, std::abs(want), std::abs(got[i])});
       EXPECT_NEAR(got[i], want, 2e-8 * scale)
           << what << ": argument " << args[k] << ", element " << i;
@@ -70,7 +77,8 @@ void compare_with_differences(const ArraysFn& f, const Arrays& x,
 }  // namespace
 
 Arrays draw(const OpCase& c, std::optional<Dtype> dtype, int seed) {
-  std::mt19937 rng(uint32_t(seed) * 7919 + uint32_t(std::hash<std::string>()(c.name) % 100000));
+  std::mt19937 rng(uint32_t(seed) * 7919 +
+                   uint32_t(std::hash<std::string>()(c.name) % 100000));
   Arrays out;
   for (const Input& in : c.inputs) {
     std::uniform_real_distribution<double> u(in.low, in.high);
@@ -87,7 +95,9 @@ Arrays draw(const OpCase& c, std::optional<Dtype> dtype, int seed) {
   return out;
 }
 
-void expect_close(const array& got, const array& want, double ulps,
+void expect_close(const array& got,
+                  const array& want,
+                  double ulps,
                   const std::string& what) {
   ASSERT_EQ(got.shape(), want.shape()) << what;
   ASSERT_EQ(got.dtype(), want.dtype()) << what;
@@ -96,7 +106,8 @@ void expect_close(const array& got, const array& want, double ulps,
   double scale = 1e-3 * size_of_values(b);
   for (size_t i = 0; i < a.size(); ++i) {
     EXPECT_TRUE(close(a[i], b[i], got.dtype(), ulps, scale))
-        << what << ": element " << i << ": got " << a[i] << ", expected " << b[i];
+        << what << ": element " << i << ": got " << a[i] << ", expected "
+        << b[i];
   }
 }
 
@@ -107,7 +118,9 @@ void check_planned_equals_reference(const OpCase& c, Dtype dtype) {
   runtime::PlanningScope off(false);
   array reference = c.f(x);
   reference.eval();
-  expect_close(planned, reference, c.ulps,
+  expect_close(planned,
+               reference,
+               c.ulps,
                c.name + " planned, " + std::string(name_of(dtype)));
 }
 
@@ -140,7 +153,9 @@ void check_gradient(const OpCase& c) {
   if (!c.second_order) return;
   int first = args[0];
   auto inner = grad(scalar_of(c), {first});
-  ArraysFn outer = [&](const Arrays& a) { return Arrays{weighted_sum(inner(a)[0], 11)}; };
+  ArraysFn outer = [&](const Arrays& a) {
+    return Arrays{weighted_sum(inner(a)[0], 11)};
+  };
   compare_with_differences(outer, x, {first}, c.name + " second derivative");
 }
 
@@ -163,8 +178,10 @@ void check_jvp_against_vjp(const OpCase& c) {
   u = u * 0.75;
   Arrays back = vjp(f, active, {u}).second;
   double left = sum(dy[0] * u).item<double>(), right = 0;
-  for (size_t k = 0; k < args.size(); ++k) right += sum(back[k] * t[k]).item<double>();
-  EXPECT_NEAR(left, right, 1e-9 * std::max({1.0, std::abs(left), std::abs(right)}))
+  for (size_t k = 0; k < args.size(); ++k)
+    right += sum(back[k] * t[k]).item<double>();
+  EXPECT_NEAR(
+      left, right, 1e-9 * std::max({1.0, std::abs(left), std::abs(right)}))
       << c.name << ": <J t, u> against <t, J' u>";
 }
 
@@ -188,14 +205,18 @@ void check_vmap_against_loop(const OpCase& c) {
       in.push_back(stack(parts, axis));
       axes.push_back(axis);
     }
-    array got = vmap([&](const Arrays& x) { return Arrays{c.f(x)}; }, axes)(in)[0];
+    array got =
+        vmap([&](const Arrays& x) { return Arrays{c.f(x)}; }, axes)(in)[0];
     Arrays want;
     for (const Arrays& item : items) {
       Arrays x = item;
       for (size_t i = 1; !all && i < x.size(); ++i) x[i] = items[0][i];
       want.push_back(c.f(x));
     }
-    expect_close(got, stack(want), c.ulps, c.name + (all ? " vmap" : " vmap of the first"));
+    expect_close(got,
+                 stack(want),
+                 c.ulps,
+                 c.name + (all ? " vmap" : " vmap of the first"));
   }
 }
 
@@ -208,7 +229,8 @@ void check_compiled(const OpCase& c) {
 }
 
 void check_all(const OpCase& c) {
-  for (Dtype t : {float32, float64, float16, bfloat16}) check_planned_equals_reference(c, t);
+  for (Dtype t : {float32, float64, float16, bfloat16})
+    check_planned_equals_reference(c, t);
   check_strided_inputs(c);
   check_compiled(c);
   if (c.mapped) check_vmap_against_loop(c);

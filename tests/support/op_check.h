@@ -24,10 +24,10 @@ struct OpCase {
   std::string name;
   std::function<array(const Arrays&)> f;
   std::vector<Input> inputs;
-  double ulps = 4;             // planned against reference
-  bool gradient = true;        // else the op has none, or it is zero
-  bool mapped = true;          // has a vmap rule
-  bool second_order = true;    // gradient of gradient is checked too
+  double ulps = 4;           // planned against reference
+  bool gradient = true;      // else the op has none, or it is zero
+  bool mapped = true;        // has a vmap rule
+  bool second_order = true;  // gradient of gradient is checked too
 
   friend void PrintTo(const OpCase& c, std::ostream* os) { *os << c.name; }
 };
@@ -45,8 +45,11 @@ void check_compiled(const OpCase& c);
 // All of the above.
 void check_all(const OpCase& c);
 
-// EXPECTs that two arrays have equal shapes and dtypes and values within `ulps`.
-void expect_close(const array& got, const array& want, double ulps,
+// EXPECTs that two arrays have equal shapes and dtypes and values within
+// `ulps`.
+void expect_close(const array& got,
+                  const array& want,
+                  double ulps,
                   const std::string& what);
 
 }  // namespace treadle::testing

@@ -5,8 +5,8 @@
 namespace treadle {
 
 std::string to_string(Device d) {
-  return fmt::format("Device({}, {})", d.type == Device::Type::cpu ? "cpu" : "gpu",
-                     d.index);
+  return fmt::format(
+      "Device({}, {})", d.type == Device::Type::cpu ? "cpu" : "gpu", d.index);
 }
 
 std::string to_string(Stream s) {

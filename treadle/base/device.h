@@ -1,4 +1,5 @@
-// Names of the places where work happens: devices, and streams (queues) on them.
+// Names of the places where work happens: devices, and streams (queues) on
+// them.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,9 @@ class StreamOrDevice {
   StreamOrDevice(Stream s) : kind_(Kind::stream), stream_(s) {}
   StreamOrDevice(Device d) : kind_(Kind::device), stream_{0, d} {}
 
-  const Stream* stream() const { return kind_ == Kind::stream ? &stream_ : nullptr; }
+  const Stream* stream() const {
+    return kind_ == Kind::stream ? &stream_ : nullptr;
+  }
   const Device* device() const {
     return kind_ == Kind::device ? &stream_.device : nullptr;
   }

@@ -5,9 +5,20 @@
 namespace treadle {
 
 std::string_view name_of(Dtype t) {
-  constexpr std::string_view names[kNumDtypes] = {
-      "bool",  "uint8", "uint16",  "uint32",   "uint64",  "int8",    "int16",
-      "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64"};
+  constexpr std::string_view names[kNumDtypes] = {"bool",
+                                                  "uint8",
+                                                  "uint16",
+                                                  "uint32",
+                                                  "uint64",
+                                                  "int8",
+                                                  "int16",
+                                                  "int32",
+                                                  "int64",
+                                                  "float16",
+                                                  "bfloat16",
+                                                  "float32",
+                                                  "float64",
+                                                  "complex64"};
   return names[static_cast<int>(t)];
 }
 

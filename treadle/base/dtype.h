@@ -48,7 +48,8 @@ using complex64_t = std::complex<float>;
 
 // Bytes of one element.
 constexpr size_t size_of(Dtype t) {
-  constexpr uint8_t sizes[kNumDtypes] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
+  constexpr uint8_t sizes[kNumDtypes] = {
+      1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 2, 4, 8, 8};
   return sizes[static_cast<int>(t)];
 }
 
@@ -83,9 +84,9 @@ constexpr Dtype at_least_float(Dtype t) { return is_inexact(t) ? t : float32; }
 
 template <class T>
 struct DtypeOf;
-#define TREADLE_DTYPE_OF(type, name) \
-  template <>                        \
-  struct DtypeOf<type> {             \
+#define TREADLE_DTYPE_OF(type, name)            \
+  template <>                                   \
+  struct DtypeOf<type> {                        \
     static constexpr Dtype value = Dtype::name; \
   };
 TREADLE_DTYPE_OF(bool, bool_)
@@ -111,20 +112,34 @@ inline constexpr Dtype dtype_of = DtypeOf<T>::value;
 template <class F>
 decltype(auto) visit_dtype(Dtype t, F&& f) {
   switch (t) {
-    case Dtype::bool_: return f.template operator()<bool>();
-    case Dtype::uint8: return f.template operator()<uint8_t>();
-    case Dtype::uint16: return f.template operator()<uint16_t>();
-    case Dtype::uint32: return f.template operator()<uint32_t>();
-    case Dtype::uint64: return f.template operator()<uint64_t>();
-    case Dtype::int8: return f.template operator()<int8_t>();
-    case Dtype::int16: return f.template operator()<int16_t>();
-    case Dtype::int32: return f.template operator()<int32_t>();
-    case Dtype::int64: return f.template operator()<int64_t>();
-    case Dtype::float16: return f.template operator()<float16_t>();
-    case Dtype::bfloat16: return f.template operator()<bfloat16_t>();
-    case Dtype::float32: return f.template operator()<float>();
-    case Dtype::float64: return f.template operator()<double>();
-    case Dtype::complex64: break;
+    case Dtype::bool_:
+      return f.template operator()<bool>();
+    case Dtype::uint8:
+      return f.template operator()<uint8_t>();
+    case Dtype::uint16:
+      return f.template operator()<uint16_t>();
+    case Dtype::uint32:
+      return f.template operator()<uint32_t>();
+    case Dtype::uint64:
+      return f.template operator()<uint64_t>();
+    case Dtype::int8:
+      return f.template operator()<int8_t>();
+    case Dtype::int16:
+      return f.template operator()<int16_t>();
+    case Dtype::int32:
+      return f.template operator()<int32_t>();
+    case Dtype::int64:
+      return f.template operator()<int64_t>();
+    case Dtype::float16:
+      return f.template operator()<float16_t>();
+    case Dtype::bfloat16:
+      return f.template operator()<bfloat16_t>();
+    case Dtype::float32:
+      return f.template operator()<float>();
+    case Dtype::float64:
+      return f.template operator()<double>();
+    case Dtype::complex64:
+      break;
   }
   return f.template operator()<complex64_t>();
 }

@@ -14,10 +14,13 @@ struct EnvironmentVariable {
 };
 
 inline constexpr EnvironmentVariable kEnvironment[] = {
-    {"TREADLE_PLAN", "off: every node through its reference kernel, nothing fused or reused"},
+    {"TREADLE_PLAN",
+     "off: every node through its reference kernel, nothing fused or reused"},
     {"TREADLE_STRICT_HALF",
-     "1: float16 and bfloat16 are rounded after every node, so bits do not depend on fusion"},
-    {"TREADLE_VERBOSE", "dispatch: print which kernel each op takes, and why not a faster one"},
+     "1: float16 and bfloat16 are rounded after every node, so bits do not "
+     "depend on fusion"},
+    {"TREADLE_VERBOSE",
+     "dispatch: print which kernel each op takes, and why not a faster one"},
 };
 
 // Its value, if it is set. `name` must be in the table.

@@ -25,7 +25,8 @@ constexpr uint16_t float16_bits(float f) {
   u &= 0x7fffffffu;
   if (u > 0x7f800000u) return uint16_t(sign | 0x7e00u);
   if (u >= 0x477ff000u) return uint16_t(sign | 0x7c00u);  // rounds to infinity
-  if (u < 0x38800000u) {  // subnormal: let the adder round to a multiple of 2^-24
+  if (u <
+      0x38800000u) {  // subnormal: let the adder round to a multiple of 2^-24
     float r = std::bit_cast<float>(u) + 0.5f;
     return uint16_t(sign | (std::bit_cast<uint32_t>(r) - 0x3f000000u));
   }

@@ -1,32 +1,39 @@
 #include "treadle/base/scalar.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <limits>
+
+#include <fmt/format.h>
 
 namespace treadle {
 
 Dtype Scalar::default_dtype() const {
   switch (kind_) {
-    case Kind::boolean: return bool_;
+    case Kind::boolean:
+      return bool_;
     case Kind::integer:
       return int_ >= std::numeric_limits<int32_t>::min() &&
                      int_ <= std::numeric_limits<int32_t>::max()
                  ? int32
                  : int64;
-    case Kind::floating: return float32;
-    case Kind::complex: break;
+    case Kind::floating:
+      return float32;
+    case Kind::complex:
+      break;
   }
   return complex64;
 }
 
 Dtype Scalar::dtype_with(Dtype array) const {
   switch (kind_) {
-    case Kind::boolean: return array;
-    case Kind::integer: return array == bool_ ? default_dtype() : array;
-    case Kind::floating: return at_least_float(array);
-    case Kind::complex: break;
+    case Kind::boolean:
+      return array;
+    case Kind::integer:
+      return array == bool_ ? default_dtype() : array;
+    case Kind::floating:
+      return at_least_float(array);
+    case Kind::complex:
+      break;
   }
   return complex64;
 }
@@ -61,10 +68,14 @@ void Scalar::write(Dtype t, void* to) const {
 
 std::string Scalar::to_string() const {
   switch (kind_) {
-    case Kind::boolean: return int_ ? "True" : "False";
-    case Kind::integer: return fmt::format("{}", int_);
-    case Kind::floating: return fmt::format("{}", real_);
-    case Kind::complex: break;
+    case Kind::boolean:
+      return int_ ? "True" : "False";
+    case Kind::integer:
+      return fmt::format("{}", int_);
+    case Kind::floating:
+      return fmt::format("{}", real_);
+    case Kind::complex:
+      break;
   }
   return fmt::format("({}{:+}j)", real_, imag_);
 }

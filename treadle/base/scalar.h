@@ -1,5 +1,5 @@
-// A number without a dtype of its own: it takes the dtype of the array it meets,
-// so that bfloat16 * 2.0 stays bfloat16, in C++ as in Python.
+// A number without a dtype of its own: it takes the dtype of the array it
+// meets, so that bfloat16 * 2.0 stays bfloat16, in C++ as in Python.
 #pragma once
 
 #include <complex>
@@ -26,17 +26,15 @@ class Scalar {
       : kind_(Kind::complex), real_(v.real()), imag_(v.imag()) {}
 
   Kind kind() const { return kind_; }
-  double real() const {
-    return kind_ <= Kind::integer ? double(int_) : real_;
-  }
+  double real() const { return kind_ <= Kind::integer ? double(int_) : real_; }
   double imag() const { return imag_; }
   // Truncates a floating value.
   int64_t integer() const {
     return kind_ <= Kind::integer ? int_ : static_cast<int64_t>(real_);
   }
 
-  // The dtype it has when it meets no array: bool, int32 (int64 when it does not
-  // fit), float32, complex64.
+  // The dtype it has when it meets no array: bool, int32 (int64 when it does
+  // not fit), float32, complex64.
   Dtype default_dtype() const;
   // The dtype of `array op this`: that of the array unless this is of a higher
   // kind, as in MLX (int32 array + 1.5 is float32).

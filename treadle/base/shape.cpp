@@ -48,8 +48,11 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
       invalid(op,
               fmt::format("shapes {} and {} cannot be broadcast: {} against {} "
                           "on axis {}; expected equal lengths or 1.",
-                          to_string(a), to_string(b), a.size() >= b.size() ? m : n,
-                          a.size() >= b.size() ? n : m, lead + i));
+                          to_string(a),
+                          to_string(b),
+                          a.size() >= b.size() ? m : n,
+                          a.size() >= b.size() ? n : m,
+                          lead + i));
     }
     out[lead + i] = m == 1 ? n : m;
   }
@@ -59,21 +62,29 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b) {
 int normalize_axis(std::string_view op, int axis, size_t ndim) {
   int n = int(ndim);
   if (axis < -n || axis >= n) {
-    out_of_range(op, n == 0 ? fmt::format("axis {} for a scalar, which has no axis.", axis)
-                            : fmt::format("axis {} is out of bounds for an array "
-                                          "with {} dimensions; expected [{}, {}].",
-                                          axis, n, -n, n - 1));
+    out_of_range(
+        op,
+        n == 0 ? fmt::format("axis {} for a scalar, which has no axis.", axis)
+               : fmt::format("axis {} is out of bounds for an array "
+                             "with {} dimensions; expected [{}, {}].",
+                             axis,
+                             n,
+                             -n,
+                             n - 1));
   }
   return axis < 0 ? axis + n : axis;
 }
 
-Axes normalize_axes(std::string_view op, std::span<const int> axes, size_t ndim) {
+Axes normalize_axes(std::string_view op,
+                    std::span<const int> axes,
+                    size_t ndim) {
   Axes out;
   for (int axis : axes) out.push_back(normalize_axis(op, axis, ndim));
   std::sort(out.begin(), out.end());
   if (std::adjacent_find(out.begin(), out.end()) != out.end()) {
-    invalid(op, fmt::format("axis given twice: ({}).",
-                            fmt::join(axes.begin(), axes.end(), ", ")));
+    invalid(op,
+            fmt::format("axis given twice: ({}).",
+                        fmt::join(axes.begin(), axes.end(), ", ")));
   }
   return out;
 }

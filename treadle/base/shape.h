@@ -53,6 +53,8 @@ Shape broadcast_shapes(std::string_view op, const Shape& a, const Shape& b);
 // Axis in [-ndim, ndim) to [0, ndim); throws std::out_of_range naming op.
 int normalize_axis(std::string_view op, int axis, size_t ndim);
 // The same for a list, sorted; a repeated axis is an error.
-Axes normalize_axes(std::string_view op, std::span<const int> axes, size_t ndim);
+Axes normalize_axes(std::string_view op,
+                    std::span<const int> axes,
+                    size_t ndim);
 
 }  // namespace treadle

@@ -1,5 +1,5 @@
-// A vector of trivially copyable values whose first N live inside the object, so
-// that shapes, strides and operand lists of usual size never allocate.
+// A vector of trivially copyable values whose first N live inside the object,
+// so that shapes, strides and operand lists of usual size never allocate.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 #include "treadle/graph/array.h"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <new>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/graph/door.h"
@@ -13,8 +13,8 @@
 namespace treadle {
 
 Node* Node::create(size_t num_outputs, size_t num_inputs) {
-  size_t bytes = sizeof(Node) + num_outputs * sizeof(Output) +
-                 num_inputs * sizeof(array);
+  size_t bytes =
+      sizeof(Node) + num_outputs * sizeof(Output) + num_inputs * sizeof(array);
   Node* n = new (::operator new(bytes)) Node();
   n->num_outputs = uint32_t(num_outputs);
   n->num_inputs = uint32_t(num_inputs);
@@ -29,8 +29,8 @@ Node* Node::create(size_t num_outputs, size_t num_inputs) {
 
 namespace {
 
-// Nodes whose last handle is gone. A node's inputs are released by the loop that
-// is already running, so a chain of any length needs no stack.
+// Nodes whose last handle is gone. A node's inputs are released by the loop
+// that is already running, so a chain of any length needs no stack.
 thread_local std::vector<Node*> dying;
 thread_local bool destroying = false;
 
@@ -75,23 +75,32 @@ array::array(Scalar value, Dtype dtype) {
   array(&o).swap(*this);
 }
 
-array array::from_bytes(const void* values, const Shape& shape, Dtype dtype,
+array array::from_bytes(const void* values,
+                        const Shape& shape,
+                        Dtype dtype,
                         std::optional<size_t> count) {
   int64_t n = size_of(shape);
   if (count && int64_t(*count) != n) {
-    invalid("array", fmt::format("{} values for shape {}; expected {}.", *count,
-                                 to_string(shape), n));
+    invalid("array",
+            fmt::format("{} values for shape {}; expected {}.",
+                        *count,
+                        to_string(shape),
+                        n));
   }
   BufferPtr buffer = door::allocate(size_t(n) * size_of(dtype), cpu);
   if (n) std::memcpy(buffer->data, values, size_t(n) * size_of(dtype));
   return from_buffer(std::move(buffer), shape, dtype);
 }
 
-array array::from_buffer(BufferPtr buffer, const Shape& shape, Dtype dtype,
+array array::from_buffer(BufferPtr buffer,
+                         const Shape& shape,
+                         Dtype dtype,
                          int64_t offset) {
   Device device = buffer->device;
-  return make_leaf(Spec{shape, dtype}, Layout{row_major_strides(shape), offset},
-                   std::move(buffer), device);
+  return make_leaf(Spec{shape, dtype},
+                   Layout{row_major_strides(shape), offset},
+                   std::move(buffer),
+                   device);
 }
 
 int64_t array::shape(int axis) const {

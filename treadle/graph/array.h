@@ -42,15 +42,14 @@ class array {
 
   // A scalar (shape ()), of the value's default dtype or of `dtype`.
   template <class T>
-    requires std::is_arithmetic_v<T>
-  array(T value) : array(Scalar(value), Scalar(value).default_dtype()) {}
+  requires std::is_arithmetic_v<T> array(T value)
+      : array(Scalar(value), Scalar(value).default_dtype()) {}
   array(complex64_t value) : array(Scalar(value), complex64) {}
   array(Scalar value, Dtype dtype);
 
   // Copies `values`, in row order.
   template <class T>
-    requires(!std::is_same_v<T, array>)
-  array(std::initializer_list<T> values)
+  requires(!std::is_same_v<T, array>) array(std::initializer_list<T> values)
       : array(from(values.begin(), {int64_t(values.size())})) {}
   template <class T>
   array(std::initializer_list<T> values, const Shape& shape)
@@ -59,15 +58,20 @@ class array {
   // Copies size_of(shape) elements starting at `values`, in row order. With
   // `count` given, throws std::invalid_argument when it is another number.
   template <class T>
-  static array from(const T* values, const Shape& shape,
+  static array from(const T* values,
+                    const Shape& shape,
                     std::optional<size_t> count = {}) {
     return from_bytes(values, shape, dtype_of<T>, count);
   }
-  static array from_bytes(const void* values, const Shape& shape, Dtype dtype,
+  static array from_bytes(const void* values,
+                          const Shape& shape,
+                          Dtype dtype,
                           std::optional<size_t> count = {});
   // Takes memory that already holds the values in row order from `offset`
   // (counted in elements) on.
-  static array from_buffer(BufferPtr buffer, const Shape& shape, Dtype dtype,
+  static array from_buffer(BufferPtr buffer,
+                           const Shape& shape,
+                           Dtype dtype,
                            int64_t offset = 0);
 
   bool null() const { return out_ == nullptr; }

@@ -1,4 +1,5 @@
-// A block of memory on one device, shared by the arrays and views that lie in it.
+// A block of memory on one device, shared by the arrays and views that lie in
+// it.
 #pragma once
 
 #include <atomic>
@@ -10,15 +11,16 @@
 
 namespace treadle {
 
-// Counted by BufferPtr. A plan that is running, a view, a NumPy or DLPack export
-// each hold one count, so "one holder" is the whole question donation asks.
+// Counted by BufferPtr. A plan that is running, a view, a NumPy or DLPack
+// export each hold one count, so "one holder" is the whole question donation
+// asks.
 struct Buffer {
   std::atomic<uint32_t> refs{1};
   bool writable = true;  // false for mapped files and imported memory
   Device device;
   void* data = nullptr;
   size_t bytes = 0;
-  uint64_t generation = 0;  // bumped by each write after the first
+  uint64_t generation = 0;             // bumped by each write after the first
   void (*release)(Buffer*) = nullptr;  // frees the memory and the Buffer
   void* owner = nullptr;               // for release: whose memory it is
 };

@@ -18,8 +18,10 @@ BufferPtr allocate(size_t bytes, Device device);
 // Throws when no kernel of the stream's device takes the op on these inputs:
 // "[qr] has no CUDA kernel; pass stream=cpu". A composite without a kernel is
 // fine: the planner expands it.
-void check_kernel(const Op& op, std::span<const Spec> in,
-                  std::span<const Spec> out, Stream stream);
+void check_kernel(const Op& op,
+                  std::span<const Spec> in,
+                  std::span<const Spec> out,
+                  Stream stream);
 
 // Called by record() when a chain of pending nodes has become long.
 void flush(const array& last);

@@ -1,4 +1,5 @@
-// A closed piece of graph: what a traced function computes. Owned by region ops.
+// A closed piece of graph: what a traced function computes. Owned by region
+// ops.
 #pragma once
 
 #include <cstdint>

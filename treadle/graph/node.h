@@ -44,7 +44,9 @@ struct Output {
   // A second copy on another device, kept until the array is dropped.
   std::unique_ptr<array> resident_copy;
 
-  bool contiguous() const { return is_row_contiguous(spec.shape, layout.strides); }
+  bool contiguous() const {
+    return is_row_contiguous(spec.shape, layout.strides);
+  }
   // First element's address; only when evaluated.
   void* address() const;
 };
@@ -68,8 +70,8 @@ struct Node {
   alignas(8) unsigned char inline_value[8] = {};
   OpPtr op;  // null for a leaf
   Stream stream;
-  uint32_t region = 0;     // checkpoint region, 0 for none
-  uint64_t plan_mark = 0;  // the walk that last met this node
+  uint32_t region = 0;                     // checkpoint region, 0 for none
+  uint64_t plan_mark = 0;                  // the walk that last met this node
   std::shared_ptr<Event> event;            // while scheduled
   std::shared_ptr<const TraceInfo> trace;  // of a placeholder
   std::shared_ptr<const std::string> module_path;

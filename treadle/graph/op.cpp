@@ -16,8 +16,9 @@ Arrays Op::expand(const Arrays&) const {
 }
 
 Arrays not_differentiable(std::string_view op) {
-  invalid(op, "has no derivative. Use stop_gradient on its input, or leave it "
-              "out of the differentiated function.");
+  invalid(op,
+          "has no derivative. Use stop_gradient on its input, or leave it "
+          "out of the differentiated function.");
 }
 
 Mapped not_mappable(std::string_view op, std::string_view why) {
@@ -35,7 +36,8 @@ void hash(Hasher& h, const Scalar& v) {
 
 bool same(const Scalar& a, const Scalar& b) {
   return a.kind() == b.kind() && a.integer() == b.integer() &&
-         std::bit_cast<uint64_t>(a.real()) == std::bit_cast<uint64_t>(b.real()) &&
+         std::bit_cast<uint64_t>(a.real()) ==
+             std::bit_cast<uint64_t>(b.real()) &&
          std::bit_cast<uint64_t>(a.imag()) == std::bit_cast<uint64_t>(b.imag());
 }
 

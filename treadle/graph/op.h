@@ -53,18 +53,24 @@ class Op {
   virtual Specs infer(std::span<const Spec> in) const = 0;
   // Tangents of all outputs. x: inputs, y: outputs, t: one tangent for each
   // input of `args`. A null array stands for zero, in t and in the result.
-  virtual Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+  virtual Arrays jvp(const Arrays& x,
+                     const Arrays& y,
+                     const Arrays& t,
                      Argnums args) const = 0;
   // Cotangents of the inputs of `args`. ct: one for each output; null is zero,
   // also in the result.
-  virtual Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+  virtual Arrays vjp(const Arrays& x,
+                     const Arrays& y,
+                     const Arrays& ct,
                      Argnums args) const = 0;
   // The op over a batch: axes[i] is the mapped axis of x[i] or kNotMapped.
   virtual Mapped vmap(const Arrays& x, std::span<const int> axes) const = 0;
 
   // View ops: the result's layout over the input's memory, or false when the
   // elements must be copied. `in` is row-contiguous if `contiguous`.
-  virtual bool view(const Spec& in, const Layout& layout, const Spec& out,
+  virtual bool view(const Spec& in,
+                    const Layout& layout,
+                    const Spec& out,
                     Layout* result) const;
   // View ops: true when a row-contiguous input gives a row-contiguous result,
   // always and whatever the sizes.
@@ -132,8 +138,8 @@ class OpPtr {
   const Op* op_ = nullptr;
 };
 
-// Marks an op as living for the whole process: handing it around then touches no
-// counter.
+// Marks an op as living for the whole process: handing it around then touches
+// no counter.
 inline OpPtr immortal_op(Op* op) {
   op->static_ = true;
   return OpPtr(op);
@@ -167,7 +173,7 @@ namespace fields {
 // What a field of an op may be. A new field type needs a hash and a text here.
 void hash(Hasher& h, const Scalar& v);
 template <class T>
-  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+requires std::is_arithmetic_v<T> || std::is_enum_v<T>
 void hash(Hasher& h, T v) {
   if constexpr (std::is_floating_point_v<T>) {
     h.add(std::bit_cast<uint64_t>(double(v)));
@@ -194,13 +200,13 @@ std::string text(Dtype v);
 inline std::string text(const std::string& v) { return "'" + v + "'"; }
 inline std::string text(const Scalar& v) { return v.to_string(); }
 template <class T>
-  requires std::is_integral_v<T> || (std::is_enum_v<T> && !std::is_same_v<T, Dtype>)
-std::string text(T v) {
+requires std::is_integral_v<T> ||
+    (std::is_enum_v<T> && !std::is_same_v<T, Dtype>)std::string text(T v) {
   return text(static_cast<int64_t>(v));
 }
 inline std::string text(float v) { return text(double(v)); }
 template <class V>
-  requires requires(const V& v) { v.begin() != v.end(); }
+requires requires(const V& v) { v.begin() != v.end(); }
 std::string text(const V& v) {
   std::string s = "[";
   for (const auto& e : v) s += (s.size() > 1 ? ", " : "") + text(e);
@@ -259,7 +265,8 @@ class OpBase : public Op {
   static bool same_tuple(const T& a, const T& b) {
     return [&]<size_t... I>(std::index_sequence<I...>) {
       return (fields::same(std::get<I>(a), std::get<I>(b)) && ...);
-    }(std::make_index_sequence<std::tuple_size_v<T>>());
+    }
+    (std::make_index_sequence<std::tuple_size_v<T>>());
   }
 };
 

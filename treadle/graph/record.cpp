@@ -30,7 +30,9 @@ void check_inputs(const Op& op, std::span<const array> inputs) {
   }
 }
 
-Node* make_node(OpPtr op, std::span<const array> inputs, size_t num_outputs,
+Node* make_node(OpPtr op,
+                std::span<const array> inputs,
+                size_t num_outputs,
                 Stream stream) {
   Node* n = Node::create(num_outputs, inputs.size());
   n->op = std::move(op);
@@ -69,11 +71,13 @@ Arrays record_all(OpPtr op, Arrays inputs, Stream stream) {
 }
 
 array record(OpPtr op, std::span<const array> inputs, Stream stream) {
-  return record_all(std::move(op), Arrays(inputs.begin(), inputs.end()),
-                    stream)[0];
+  return record_all(
+      std::move(op), Arrays(inputs.begin(), inputs.end()), stream)[0];
 }
 
-array record_checked(OpPtr op, Spec out, std::span<const array> inputs,
+array record_checked(OpPtr op,
+                     Spec out,
+                     std::span<const array> inputs,
                      Stream stream) {
   check_inputs(*op, inputs);
   Node* n = make_node(std::move(op), inputs, 1, stream);
@@ -83,7 +87,9 @@ array record_checked(OpPtr op, Spec out, std::span<const array> inputs,
   return result;
 }
 
-array make_leaf(const Spec& spec, Layout layout, BufferPtr buffer,
+array make_leaf(const Spec& spec,
+                Layout layout,
+                BufferPtr buffer,
                 Device device) {
   Node* n = Node::create(1, 0);
   n->stream = Stream{0, device};
@@ -141,7 +147,9 @@ Stream default_stream(Device device) {
   return Stream{index, device};
 }
 
-void set_default_stream(Stream stream) { slot_of(stream.device) = stream.index; }
+void set_default_stream(Stream stream) {
+  slot_of(stream.device) = stream.index;
+}
 
 Stream new_stream(Device device) {
   slot_of(device);

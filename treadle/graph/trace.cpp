@@ -81,10 +81,11 @@ void placeholder_error(std::string_view op, const Node& node) {
                         "arrays (where, not if), or compute the value outside.",
                         node.trace->name));
   }
-  invalid(op, fmt::format("an array of the ended trace of {} was used: it stood "
-                          "for an argument and never had a value. Return it "
-                          "from the function instead of storing it.",
-                          node.trace->name));
+  invalid(op,
+          fmt::format("an array of the ended trace of {} was used: it stood "
+                      "for an argument and never had a value. Return it "
+                      "from the function instead of storing it.",
+                      node.trace->name));
 }
 
 }  // namespace treadle

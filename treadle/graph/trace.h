@@ -48,8 +48,8 @@ class Trace {
   Arrays evaluated_;
 };
 
-// While it lives, the placeholders of an ended trace may be recorded on again: for
-// the runtime, when it expands the body of a traced function.
+// While it lives, the placeholders of an ended trace may be recorded on again:
+// for the runtime, when it expands the body of a traced function.
 class ReopenedTrace {
  public:
   explicit ReopenedTrace(const Arrays& placeholders);

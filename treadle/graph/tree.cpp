@@ -1,10 +1,10 @@
 #include "treadle/graph/tree.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "treadle/base/error.h"
 
@@ -13,7 +13,8 @@ namespace treadle {
 namespace {
 
 std::string_view name_of(Tree::Kind kind) {
-  constexpr std::string_view names[] = {"none", "array", "list", "tuple", "map", "opaque"};
+  constexpr std::string_view names[] = {
+      "none", "array", "list", "tuple", "map", "opaque"};
   return names[static_cast<int>(kind)];
 }
 
@@ -21,11 +22,13 @@ std::string joined(const std::string& prefix, std::string_view key) {
   return prefix.empty() ? std::string(key) : prefix + "." + std::string(key);
 }
 
-void flatten_into(const Tree& t, const std::string& path,
+void flatten_into(const Tree& t,
+                  const std::string& path,
                   std::vector<std::pair<std::string, array>>& out) {
   if (t.is_leaf()) out.emplace_back(path, t.leaf());
   for (size_t i = 0; i < t.size(); ++i) {
-    flatten_into(t[i], joined(path, t.is_map() ? t.keys()[i] : std::to_string(i)), out);
+    flatten_into(
+        t[i], joined(path, t.is_map() ? t.keys()[i] : std::to_string(i)), out);
   }
 }
 
@@ -56,7 +59,8 @@ Tree lists_from_numbers(Tree t) {
     const std::string& k = t.keys()[i];
     size_t at = 0;
     auto [end, error] = std::from_chars(k.data(), k.data() + k.size(), at);
-    if (error != std::errc() || end != k.data() + k.size() || at >= t.size()) return t;
+    if (error != std::errc() || end != k.data() + k.size() || at >= t.size())
+      return t;
     items[at] = t[i];
   }
   return Tree::list(std::move(items));
@@ -72,7 +76,8 @@ Tree Tree::map(std::initializer_list<std::pair<std::string, Tree>> entries) {
 
 const array& Tree::leaf() const {
   if (kind_ != Kind::leaf) {
-    invalid("Tree", fmt::format("expected an array, got a {}.", name_of(kind_)));
+    invalid("Tree",
+            fmt::format("expected an array, got a {}.", name_of(kind_)));
   }
   return leaf_;
 }
@@ -87,15 +92,18 @@ Tree* Tree::find(std::string_view key) {
 
 const Tree& Tree::at(std::string_view key) const {
   if (const Tree* t = find(key)) return *t;
-  out_of_range("Tree", fmt::format("no entry '{}'; there are: {}.", key,
-                                   fmt::join(keys_, ", ")));
+  out_of_range(
+      "Tree",
+      fmt::format(
+          "no entry '{}'; there are: {}.", key, fmt::join(keys_, ", ")));
 }
 
 Tree& Tree::operator[](std::string_view key) {
   if (kind_ == Kind::none) kind_ = Kind::map;
   if (kind_ != Kind::map) {
-    invalid("Tree", fmt::format("'{}' asked of a {}; expected a map.", key,
-                                name_of(kind_)));
+    invalid("Tree",
+            fmt::format(
+                "'{}' asked of a {}; expected a map.", key, name_of(kind_)));
   }
   if (Tree* t = find(key)) return *t;
   keys_.emplace_back(key);
@@ -114,7 +122,8 @@ size_t Tree::num_leaves() const {
   return n;
 }
 
-std::vector<std::pair<std::string, array>> Tree::flatten(const std::string& prefix) const {
+std::vector<std::pair<std::string, array>> Tree::flatten(
+    const std::string& prefix) const {
   std::vector<std::pair<std::string, array>> out;
   flatten_into(*this, prefix, out);
   return out;
@@ -147,12 +156,17 @@ Tree Tree::map_leaves(const std::function<array(const array&)>& f) const {
   return out;
 }
 
-Tree Tree::zip(const Tree& a, const Tree& b,
+Tree Tree::zip(const Tree& a,
+               const Tree& b,
                const std::function<array(const array&, const array&)>& f) {
   if (a.kind_ != b.kind_ || a.size() != b.size() || a.keys_ != b.keys_) {
-    invalid("Tree", fmt::format("two trees differ in form: a {} of {} against a {} "
-                                "of {}.", name_of(a.kind_), a.size(),
-                                name_of(b.kind_), b.size()));
+    invalid("Tree",
+            fmt::format("two trees differ in form: a {} of {} against a {} "
+                        "of {}.",
+                        name_of(a.kind_),
+                        a.size(),
+                        name_of(b.kind_),
+                        b.size()));
   }
   if (a.is_leaf()) return Tree(f(a.leaf_, b.leaf_));
   Tree out = a;

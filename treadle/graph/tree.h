@@ -13,7 +13,8 @@
 
 namespace treadle {
 
-// A leaf that is not an array (a Python object, say): carried, never looked into.
+// A leaf that is not an array (a Python object, say): carried, never looked
+// into.
 class Opaque {
  public:
   virtual ~Opaque() = default;
@@ -26,10 +27,16 @@ class Tree {
   enum class Kind : uint8_t { none, leaf, list, tuple, map, opaque };
 
   Tree() = default;  // none
-  Tree(array leaf) : kind_(leaf.null() ? Kind::none : Kind::leaf), leaf_(std::move(leaf)) {}
-  Tree(std::shared_ptr<const Opaque> o) : kind_(Kind::opaque), opaque_(std::move(o)) {}
-  static Tree list(std::vector<Tree> items = {}) { return {Kind::list, std::move(items)}; }
-  static Tree tuple(std::vector<Tree> items = {}) { return {Kind::tuple, std::move(items)}; }
+  Tree(array leaf)
+      : kind_(leaf.null() ? Kind::none : Kind::leaf), leaf_(std::move(leaf)) {}
+  Tree(std::shared_ptr<const Opaque> o)
+      : kind_(Kind::opaque), opaque_(std::move(o)) {}
+  static Tree list(std::vector<Tree> items = {}) {
+    return {Kind::list, std::move(items)};
+  }
+  static Tree tuple(std::vector<Tree> items = {}) {
+    return {Kind::tuple, std::move(items)};
+  }
   static Tree map() { return {Kind::map, {}}; }
   static Tree map(std::initializer_list<std::pair<std::string, Tree>> entries);
 
@@ -37,7 +44,9 @@ class Tree {
   bool is_none() const { return kind_ == Kind::none; }
   bool is_leaf() const { return kind_ == Kind::leaf; }
   bool is_map() const { return kind_ == Kind::map; }
-  bool is_sequence() const { return kind_ == Kind::list || kind_ == Kind::tuple; }
+  bool is_sequence() const {
+    return kind_ == Kind::list || kind_ == Kind::tuple;
+  }
 
   // The array of a leaf; throws std::invalid_argument otherwise.
   const array& leaf() const;
@@ -56,7 +65,8 @@ class Tree {
   Tree* find(std::string_view key);
   // Of a map: the child; throws std::out_of_range naming the keys there are.
   const Tree& at(std::string_view key) const;
-  // Of a map: the child, added as none when there is none. A none becomes a map.
+  // Of a map: the child, added as none when there is none. A none becomes a
+  // map.
   Tree& operator[](std::string_view key);
   void push_back(Tree t) { items_.push_back(std::move(t)); }
 
@@ -64,7 +74,8 @@ class Tree {
   Arrays leaves() const;
   size_t num_leaves() const;
   // Arrays with their dotted paths: "layers.0.weight".
-  std::vector<std::pair<std::string, array>> flatten(const std::string& prefix = "") const;
+  std::vector<std::pair<std::string, array>> flatten(
+      const std::string& prefix = "") const;
   // The tree of dotted paths; numeric path parts from 0 on become lists.
   static Tree unflatten(const std::vector<std::pair<std::string, array>>& flat);
   // The same tree with other arrays in it; takes num_leaves() of them.
@@ -73,13 +84,15 @@ class Tree {
   Tree map_leaves(const std::function<array(const array&)>& f) const;
   // The same with f over the leaves at equal places of both; throws when the
   // trees differ in form.
-  static Tree zip(const Tree& a, const Tree& b,
+  static Tree zip(const Tree& a,
+                  const Tree& b,
                   const std::function<array(const array&, const array&)>& f);
   // Equal in kinds, keys, lengths and opaque leaves; arrays are not compared.
   bool same_structure(const Tree& other) const;
 
  private:
-  Tree(Kind kind, std::vector<Tree> items) : kind_(kind), items_(std::move(items)) {}
+  Tree(Kind kind, std::vector<Tree> items)
+      : kind_(kind), items_(std::move(items)) {}
 
   Kind kind_ = Kind::none;
   array leaf_;

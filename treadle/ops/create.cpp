@@ -1,8 +1,8 @@
 #include "treadle/ops/create.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
@@ -15,17 +15,24 @@ Specs Arange::infer(std::span<const Spec>) const {
 Arrays Arange::jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const {
   return {array()};
 }
-Arrays Arange::vjp(const Arrays&, const Arrays&, const Arrays&, Argnums args) const {
+Arrays Arange::vjp(const Arrays&,
+                   const Arrays&,
+                   const Arrays&,
+                   Argnums args) const {
   return Arrays(args.size());
 }
 Mapped Arange::vmap(const Arrays&, std::span<const int>) const {
   return not_mappable(op_name, "it has no input");
 }
 
-array full(const Shape& shape, const Term& value, std::optional<Dtype> dtype,
+array full(const Shape& shape,
+           const Term& value,
+           std::optional<Dtype> dtype,
            StreamOrDevice s) {
   for (int64_t d : shape) {
-    if (d < 0) invalid("full", fmt::format("negative length in shape {}.", to_string(shape)));
+    if (d < 0)
+      invalid("full",
+              fmt::format("negative length in shape {}.", to_string(shape)));
   }
   if (value.is_array()) {
     const array& v = value.as_array();
@@ -48,13 +55,19 @@ array ones_like(const array& x, StreamOrDevice s) {
   return ones(x.shape(), x.dtype(), s);
 }
 
-array arange(const Scalar& start, const Scalar& stop, const Scalar& step,
-             std::optional<Dtype> dtype, StreamOrDevice s) {
-  auto whole = [](const Scalar& v) { return v.kind() <= Scalar::Kind::integer; };
+array arange(const Scalar& start,
+             const Scalar& stop,
+             const Scalar& step,
+             std::optional<Dtype> dtype,
+             StreamOrDevice s) {
+  auto whole = [](const Scalar& v) {
+    return v.kind() <= Scalar::Kind::integer;
+  };
   Arange op;
   Dtype natural = whole(start) && whole(stop) && whole(step)
-                      ? promote_types(int32, promote_types(start.default_dtype(),
-                                                           stop.default_dtype()))
+                      ? promote_types(int32,
+                                      promote_types(start.default_dtype(),
+                                                    stop.default_dtype()))
                       : float32;
   op.dtype = dtype.value_or(natural);
   if (op.dtype == bool_) {
@@ -64,9 +77,11 @@ array arange(const Scalar& start, const Scalar& stop, const Scalar& step,
   op.step = step.real();
   double n = std::ceil((stop.real() - op.start) / op.step);
   if (op.step == 0 || std::isnan(n)) {
-    invalid("arange", fmt::format("cannot count from {} to {} by {}.",
-                                  start.to_string(), stop.to_string(),
-                                  step.to_string()));
+    invalid("arange",
+            fmt::format("cannot count from {} to {} by {}.",
+                        start.to_string(),
+                        stop.to_string(),
+                        step.to_string()));
   }
   if (n > double(int64_t(1) << 40)) {
     invalid("arange", fmt::format("{} values are too many.", n));
@@ -76,8 +91,11 @@ array arange(const Scalar& start, const Scalar& stop, const Scalar& step,
 }
 
 array arange(const Scalar& stop, std::optional<Dtype> dtype, StreamOrDevice s) {
-  return arange(stop.kind() == Scalar::Kind::floating ? Scalar(0.0) : Scalar(0), stop,
-                1, dtype, s);
+  return arange(stop.kind() == Scalar::Kind::floating ? Scalar(0.0) : Scalar(0),
+                stop,
+                1,
+                dtype,
+                s);
 }
 
 array eye(int n, int m, int k, Dtype dtype, StreamOrDevice s) {

@@ -16,13 +16,21 @@ struct Arange : OpBase<Arange> {
   auto fields() const { return std::tie(dtype); }
   auto sizes() const { return std::tie(start, step, count); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;
-  Arrays vjp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;
+  Arrays jvp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override;
+  Arrays vjp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override;
   Mapped vmap(const Arrays&, std::span<const int>) const override;
 };
 
 // All elements `value`: a scalar stretched to the shape, which costs no memory.
-array full(const Shape& shape, const Term& value, std::optional<Dtype> dtype = {},
+array full(const Shape& shape,
+           const Term& value,
+           std::optional<Dtype> dtype = {},
            StreamOrDevice s = {});
 array zeros(const Shape& shape, Dtype dtype = float32, StreamOrDevice s = {});
 array ones(const Shape& shape, Dtype dtype = float32, StreamOrDevice s = {});
@@ -30,12 +38,16 @@ array zeros_like(const array& x, StreamOrDevice s = {});
 array ones_like(const array& x, StreamOrDevice s = {});
 // start, start + step, ... below stop. When all are integers int32, int64 for
 // bounds beyond it; else float32.
-array arange(const Scalar& start, const Scalar& stop, const Scalar& step = 1,
-             std::optional<Dtype> dtype = {}, StreamOrDevice s = {});
-array arange(const Scalar& stop, std::optional<Dtype> dtype = {},
+array arange(const Scalar& start,
+             const Scalar& stop,
+             const Scalar& step = 1,
+             std::optional<Dtype> dtype = {},
+             StreamOrDevice s = {});
+array arange(const Scalar& stop,
+             std::optional<Dtype> dtype = {},
              StreamOrDevice s = {});
 // n x m (m = n when negative), ones on diagonal k.
-array eye(int n, int m = -1, int k = 0, Dtype dtype = float32,
-          StreamOrDevice s = {});
+array eye(
+    int n, int m = -1, int k = 0, Dtype dtype = float32, StreamOrDevice s = {});
 
 }  // namespace treadle

@@ -9,22 +9,26 @@ namespace treadle {
 
 namespace {
 
-// The expansion on fresh identities of x, so that an array given twice counts as
-// two inputs.
+// The expansion on fresh identities of x, so that an array given twice counts
+// as two inputs.
 struct Expansion {
   Trace trace;
   Arrays inputs;
   Arrays outputs;
 
   Expansion(const Op& op, const Arrays& x) : trace(std::string(op.name())) {
-    for (const array& a : x) inputs.push_back(record(Identity{}, {a}, resolve({})));
+    for (const array& a : x)
+      inputs.push_back(record(Identity{}, {a}, resolve({})));
     outputs = op.expand(inputs);
   }
 };
 
 }  // namespace
 
-Arrays jvp_by_expansion(const Op& op, const Arrays& x, const Arrays& t, Argnums args) {
+Arrays jvp_by_expansion(const Op& op,
+                        const Arrays& x,
+                        const Arrays& t,
+                        Argnums args) {
   Expansion e(op, x);
   Arrays tangents(x.size());
   for (size_t i = 0; i < args.size(); ++i) tangents[size_t(args[i])] = t[i];
@@ -37,14 +41,19 @@ Arrays jvp_by_expansion(const Op& op, const Arrays& x, const Arrays& t, Argnums 
   return pushforward(in, in_t, e.outputs, e.trace.first_seq());
 }
 
-Arrays vjp_by_expansion(const Op& op, const Arrays& x, const Arrays& ct, Argnums args) {
+Arrays vjp_by_expansion(const Op& op,
+                        const Arrays& x,
+                        const Arrays& ct,
+                        Argnums args) {
   Expansion e(op, x);
   Arrays in;
   for (int a : args) in.push_back(e.inputs[size_t(a)]);
   return pullback(e.outputs, ct, in, e.trace.first_seq());
 }
 
-Mapped vmap_by_expansion(const Op& op, const Arrays& x, std::span<const int> axes) {
+Mapped vmap_by_expansion(const Op& op,
+                         const Arrays& x,
+                         std::span<const int> axes) {
   Trace trace{std::string(op.name())};
   Arrays inputs;
   for (size_t i = 0; i < x.size(); ++i) {
@@ -54,7 +63,11 @@ Mapped vmap_by_expansion(const Op& op, const Arrays& x, std::span<const int> axe
   }
   Arrays outputs = op.expand(inputs);
   Mapped m;
-  m.outputs = batch(inputs, x, {axes.begin(), axes.end()}, outputs, trace.first_seq(),
+  m.outputs = batch(inputs,
+                    x,
+                    {axes.begin(), axes.end()},
+                    outputs,
+                    trace.first_seq(),
                     &m.axes);
   return m;
 }

@@ -1,9 +1,9 @@
 #include "treadle/ops/elementwise.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/reduce.h"
@@ -15,7 +15,15 @@ namespace {
 
 // One factor of the chain rule. Most rows need no product at all.
 struct Partial {
-  enum class Kind : uint8_t { zero, one, minus_one, conjugated, factor, when, unless };
+  enum class Kind : uint8_t {
+    zero,
+    one,
+    minus_one,
+    conjugated,
+    factor,
+    when,
+    unless
+  };
   Kind kind;
   array value;  // the factor or the mask
 
@@ -26,13 +34,20 @@ struct Partial {
   // v times this; null for zero. A cotangent meets the conjugate of a factor.
   array times(const array& v, bool conjugate) const {
     switch (kind) {
-      case Kind::zero: return {};
-      case Kind::one: return v;
-      case Kind::minus_one: return negative(v);
-      case Kind::conjugated: return treadle::conjugate(v);
-      case Kind::when: return select(value, v, 0);
-      case Kind::unless: return select(value, 0, v);
-      case Kind::factor: break;
+      case Kind::zero:
+        return {};
+      case Kind::one:
+        return v;
+      case Kind::minus_one:
+        return negative(v);
+      case Kind::conjugated:
+        return treadle::conjugate(v);
+      case Kind::when:
+        return select(value, v, 0);
+      case Kind::unless:
+        return select(value, 0, v);
+      case Kind::factor:
+        break;
     }
     bool flip = conjugate && is_complex(value.dtype());
     return multiply(v, flip ? treadle::conjugate(value) : value);
@@ -40,13 +55,19 @@ struct Partial {
 };
 
 // dy/d(input number arg) of a row. a is also x; unused names are the row's own.
-Partial partial(Row row, int arg, const array& a, const array& b, const array& c,
+Partial partial(Row row,
+                int arg,
+                const array& a,
+                const array& b,
+                const array& c,
                 const array& y) {
   [[maybe_unused]] const array &x = a, &c_ = c;
   const Partial zero(Partial::Kind::zero), one(Partial::Kind::one),
       minus_one(Partial::Kind::minus_one),
       conjugated(Partial::Kind::conjugated);
-  auto when = [](array m) { return Partial(Partial::Kind::when, std::move(m)); };
+  auto when = [](array m) {
+    return Partial(Partial::Kind::when, std::move(m));
+  };
   [[maybe_unused]] auto conj = [](const array& v) {
     return is_complex(v.dtype()) ? treadle::conjugate(v) : v;
   };
@@ -55,11 +76,17 @@ Partial partial(Row row, int arg, const array& a, const array& b, const array& c
   };
   switch (row) {
 #define UNARY(name, rule, lane, dx, doc) \
-  case Row::name: return dx;
+  case Row::name:                        \
+    return dx;
 #define BINARY(name, rule, lane, da, db, doc) \
-  case Row::name: if (arg == 0) return da; return db;
+  case Row::name:                             \
+    if (arg == 0) return da;                  \
+    return db;
 #define TERNARY(name, rule, lane, da, db, dc, doc) \
-  case Row::name: if (arg == 0) return da; if (arg == 1) return db; return dc;
+  case Row::name:                                  \
+    if (arg == 0) return da;                       \
+    if (arg == 1) return db;                       \
+    return dc;
 #include "treadle/ops/elementwise.def"
 #undef UNARY
 #undef BINARY
@@ -73,9 +100,10 @@ array input_or_null(const Arrays& x, size_t i) {
 }
 
 [[noreturn]] void wrong_dtype(Row row, Dtype got, std::string_view expected) {
-  invalid(info(row).name,
-          fmt::format("dtype {} is not supported; expected {}.", name_of(got),
-                      expected));
+  invalid(
+      info(row).name,
+      fmt::format(
+          "dtype {} is not supported; expected {}.", name_of(got), expected));
 }
 
 std::array<OpPtr, kNumRows> make_row_ops() {
@@ -103,14 +131,17 @@ Dtype operand_dtype(Row row, Dtype promoted) {
     case Rule::real:
       if (is_complex(promoted)) wrong_dtype(row, promoted, "a real type");
       return promoted;
-    case Rule::float_like: return at_least_float(promoted);
+    case Rule::float_like:
+      return at_least_float(promoted);
     case Rule::real_float:
       if (is_complex(promoted)) wrong_dtype(row, promoted, "a real type");
       return at_least_float(promoted);
     case Rule::magnitude:
     case Rule::compare:
-    case Rule::choose: return promoted;
-    case Rule::logical: return bool_;
+    case Rule::choose:
+      return promoted;
+    case Rule::logical:
+      return bool_;
     case Rule::integer:
       if (is_inexact(promoted)) {
         wrong_dtype(row, promoted, "integers or bool");
@@ -127,10 +158,13 @@ Dtype operand_dtype(Row row, Dtype promoted) {
 
 Dtype result_dtype(Row row, Dtype operand) {
   switch (info(row).rule) {
-    case Rule::magnitude: return operand == complex64 ? float32 : operand;
+    case Rule::magnitude:
+      return operand == complex64 ? float32 : operand;
     case Rule::compare:
-    case Rule::logical: return bool_;
-    default: return operand;
+    case Rule::logical:
+      return bool_;
+    default:
+      return operand;
   }
 }
 
@@ -141,9 +175,10 @@ Specs Elementwise::infer(std::span<const Spec> in) const {
   }
   for (const Spec& s : in) {
     if (!s.shape.empty() && s.shape != shaped->shape) {
-      invalid(name(), fmt::format("shapes {} and {} differ.",
-                                  treadle::to_string(s.shape),
-                                  treadle::to_string(shaped->shape)));
+      invalid(name(),
+              fmt::format("shapes {} and {} differ.",
+                          treadle::to_string(s.shape),
+                          treadle::to_string(shaped->shape)));
     }
   }
   return {Spec{shaped->shape, result_dtype(row, in.back().dtype)}};
@@ -154,14 +189,17 @@ bool Elementwise::same_as(const Op& other) const {
   return o && o->row == row;
 }
 
-Arrays Elementwise::jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+Arrays Elementwise::jvp(const Arrays& x,
+                        const Arrays& y,
+                        const Arrays& t,
                         Argnums args) const {
   array sum;
   for (size_t i = 0; i < args.size(); ++i) {
     if (t[i].null()) continue;
-    array v = partial(row, args[i], x[0], input_or_null(x, 1),
-                      input_or_null(x, 2), y[0])
-                  .times(t[i], false);
+    array v =
+        partial(
+            row, args[i], x[0], input_or_null(x, 1), input_or_null(x, 2), y[0])
+            .times(t[i], false);
     if (v.null()) continue;
     sum = sum.null() ? v : add(sum, v);
   }
@@ -175,16 +213,19 @@ Arrays Elementwise::jvp(const Arrays& x, const Arrays& y, const Arrays& t,
   return {sum};
 }
 
-Arrays Elementwise::vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+Arrays Elementwise::vjp(const Arrays& x,
+                        const Arrays& y,
+                        const Arrays& ct,
                         Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null()) return out;
   for (size_t i = 0; i < args.size(); ++i) {
     const array& in = x[size_t(args[i])];
     if (!is_inexact(in.dtype())) continue;
-    array g = partial(row, args[i], x[0], input_or_null(x, 1),
-                      input_or_null(x, 2), y[0])
-                  .times(ct[0], true);
+    array g =
+        partial(
+            row, args[i], x[0], input_or_null(x, 1), input_or_null(x, 2), y[0])
+            .times(ct[0], true);
     if (g.null()) continue;
     if (in.ndim() == 0 && g.ndim() > 0) g = treadle::sum(g);
     out[i] = g;
@@ -252,7 +293,8 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
       if (!number.fits(want)) {
         invalid(info(row).name,
                 fmt::format("the number {} does not fit in {}.",
-                            number.to_string(), name_of(want)));
+                            number.to_string(),
+                            name_of(want)));
       }
       in[i] = array(number, want);
     }
@@ -266,8 +308,10 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
       if (in[i].ndim() > 0) in[i] = broadcast_to(in[i], out.shape, s);
     }
   }
-  return record_checked(row_op(row), std::move(out),
-                        std::span<const array>(in.data(), args.size()), s);
+  return record_checked(row_op(row),
+                        std::move(out),
+                        std::span<const array>(in.data(), args.size()),
+                        s);
 }
 
 }  // namespace treadle

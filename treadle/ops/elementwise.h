@@ -17,8 +17,7 @@ class Term {
  public:
   Term(const array& a) : array_(&a) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Term(T v) : scalar_(v) {}
+  requires std::is_arithmetic_v<T> Term(T v) : scalar_(v) {}
   Term(complex64_t v) : scalar_(v) {}
   Term(const Scalar& v) : scalar_(v) {}
 
@@ -65,7 +64,8 @@ struct RowInfo {
 
 inline constexpr RowInfo kRows[] = {
 #define UNARY(name, rule, lane, dx, doc) {#name, Rule::rule, 1, #lane, doc},
-#define BINARY(name, rule, lane, da, db, doc) {#name, Rule::rule, 2, #lane, doc},
+#define BINARY(name, rule, lane, da, db, doc) \
+  {#name, Rule::rule, 2, #lane, doc},
 #define TERNARY(name, rule, lane, da, db, dc, doc) \
   {#name, Rule::rule, 3, #lane, doc},
 #include "treadle/ops/elementwise.def"
@@ -82,8 +82,8 @@ constexpr const RowInfo& info(Row row) { return kRows[static_cast<int>(row)]; }
 Dtype operand_dtype(Row row, Dtype promoted);
 Dtype result_dtype(Row row, Dtype operand);
 
-// The op of a row: its inputs have equal shapes, except that any may be a scalar
-// (shape ()).
+// The op of a row: its inputs have equal shapes, except that any may be a
+// scalar (shape ()).
 class Elementwise : public Op {
  public:
   Elementwise() = default;
@@ -93,9 +93,13 @@ class Elementwise : public Op {
   std::string_view name() const override { return info(row).name; }
   OpKind kind() const override { return OpKind::row; }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
              Argnums args) const override;
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
              Argnums args) const override;
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   void hash_structure(Hasher& h) const override { h.add(uint64_t(row) + 1); }
@@ -110,20 +114,20 @@ class Elementwise : public Op {
 array apply_row(Row row, std::span<const Term> args, StreamOrDevice s = {});
 
 // One function a row: exp(x), add(a, b), select(c, a, b) ...
-#define UNARY(name, ...) \
-  inline array name(const Term& x, StreamOrDevice s = {}) { \
+#define UNARY(name, ...)                                          \
+  inline array name(const Term& x, StreamOrDevice s = {}) {       \
     return apply_row(Row::name, std::span<const Term>(&x, 1), s); \
   }
-#define BINARY(name, ...) \
+#define BINARY(name, ...)                                                  \
   inline array name(const Term& a, const Term& b, StreamOrDevice s = {}) { \
-    const Term args[] = {a, b}; \
-    return apply_row(Row::name, args, s); \
+    const Term args[] = {a, b};                                            \
+    return apply_row(Row::name, args, s);                                  \
   }
-#define TERNARY(name, ...) \
-  inline array name(const Term& a, const Term& b, const Term& c, \
-                    StreamOrDevice s = {}) { \
-    const Term args[] = {a, b, c}; \
-    return apply_row(Row::name, args, s); \
+#define TERNARY(name, ...)                                                  \
+  inline array name(                                                        \
+      const Term& a, const Term& b, const Term& c, StreamOrDevice s = {}) { \
+    const Term args[] = {a, b, c};                                          \
+    return apply_row(Row::name, args, s);                                   \
   }
 #include "treadle/ops/elementwise.def"
 #undef UNARY
@@ -131,22 +135,24 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice s = {});
 #undef TERNARY
 
 // b where condition, c elsewhere: MLX's name for select.
-inline array where(const Term& condition, const Term& b, const Term& c,
+inline array where(const Term& condition,
+                   const Term& b,
+                   const Term& c,
                    StreamOrDevice s = {}) {
   return select(condition, b, c, s);
 }
 
-#define TREADLE_OPERATOR(op, name)                                  \
-  inline array operator op(const array& a, const array& b) { return name(a, b); } \
-  template <class T>                                                \
-    requires std::is_arithmetic_v<T>                                \
-  array operator op(const array& a, T b) {                          \
-    return name(a, b);                                              \
-  }                                                                 \
-  template <class T>                                                \
-    requires std::is_arithmetic_v<T>                                \
-  array operator op(T a, const array& b) {                          \
-    return name(a, b);                                              \
+#define TREADLE_OPERATOR(op, name)                                          \
+  inline array operator op(const array& a, const array& b) {                \
+    return name(a, b);                                                      \
+  }                                                                         \
+  template <class T>                                                        \
+  requires std::is_arithmetic_v<T> array operator op(const array& a, T b) { \
+    return name(a, b);                                                      \
+  }                                                                         \
+  template <class T>                                                        \
+  requires std::is_arithmetic_v<T> array operator op(T a, const array& b) { \
+    return name(a, b);                                                      \
   }
 TREADLE_OPERATOR(+, add)
 TREADLE_OPERATOR(-, subtract)

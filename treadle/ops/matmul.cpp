@@ -20,19 +20,24 @@ array conjugated(const array& x) {
 
 Specs Matmul::infer(std::span<const Spec> in) const {
   const Shape &a = in[0].shape, &b = in[1].shape;
-  bool fits = a.size() >= 2 && a.size() == b.size() && a.back() == b[b.size() - 2];
+  bool fits =
+      a.size() >= 2 && a.size() == b.size() && a.back() == b[b.size() - 2];
   for (size_t i = 0; fits && i + 2 < a.size(); ++i) fits = a[i] == b[i];
   if (!fits) {
-    invalid(op_name, fmt::format("inner lengths differ: got {} and {}; expected "
-                                 "(..., M, K) and (..., K, N).",
-                                 treadle::to_string(in[0]), treadle::to_string(in[1])));
+    invalid(op_name,
+            fmt::format("inner lengths differ: got {} and {}; expected "
+                        "(..., M, K) and (..., K, N).",
+                        treadle::to_string(in[0]),
+                        treadle::to_string(in[1])));
   }
   Shape out = a;
   out.back() = b.back();
   return {Spec{out, in[0].dtype}};
 }
 
-Arrays Matmul::jvp(const Arrays& x, const Arrays&, const Arrays& t,
+Arrays Matmul::jvp(const Arrays& x,
+                   const Arrays&,
+                   const Arrays& t,
                    Argnums args) const {
   array y;
   for (size_t i = 0; i < args.size(); ++i) {
@@ -43,7 +48,9 @@ Arrays Matmul::jvp(const Arrays& x, const Arrays&, const Arrays& t,
   return {y};
 }
 
-Arrays Matmul::vjp(const Arrays& x, const Arrays&, const Arrays& ct,
+Arrays Matmul::vjp(const Arrays& x,
+                   const Arrays&,
+                   const Arrays& ct,
                    Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null()) return out;
@@ -70,9 +77,11 @@ Mapped Matmul::vmap(const Arrays& x, std::span<const int> axes) const {
 
 array matmul(const array& a_in, const array& b_in, StreamOrDevice s) {
   if (a_in.ndim() == 0 || b_in.ndim() == 0) {
-    invalid("matmul", fmt::format("scalars are not multiplied as matrices: got {} "
-                                  "and {}; expected at least one dimension.",
-                                  to_string(a_in.spec()), to_string(b_in.spec())));
+    invalid("matmul",
+            fmt::format("scalars are not multiplied as matrices: got {} "
+                        "and {}; expected at least one dimension.",
+                        to_string(a_in.spec()),
+                        to_string(b_in.spec())));
   }
   Dtype dtype = at_least_float(promote_types(a_in.dtype(), b_in.dtype()));
   array a = astype(a_in, dtype, s), b = astype(b_in, dtype, s);
@@ -80,9 +89,11 @@ array matmul(const array& a_in, const array& b_in, StreamOrDevice s) {
   if (row) a = expand_dims(a, 0, s);
   if (column) b = expand_dims(b, 1, s);
   if (a.shape(-1) != b.shape(-2)) {
-    invalid("matmul", fmt::format("inner lengths differ: got {} and {}; expected "
-                                  "(..., M, K) and (..., K, N).",
-                                  to_string(a_in.spec()), to_string(b_in.spec())));
+    invalid("matmul",
+            fmt::format("inner lengths differ: got {} and {}; expected "
+                        "(..., M, K) and (..., K, N).",
+                        to_string(a_in.spec()),
+                        to_string(b_in.spec())));
   }
   // (..., M, K) with one matrix on the right is a single product of more rows.
   Shape lead;
@@ -112,7 +123,11 @@ array matmul(const array& a_in, const array& b_in, StreamOrDevice s) {
   return y;
 }
 
-array addmm(const array& c, const array& a, const array& b, float alpha, float beta,
+array addmm(const array& c,
+            const array& a,
+            const array& b,
+            float alpha,
+            float beta,
             StreamOrDevice s) {
   array y = matmul(a, b, s);
   if (alpha != 1) y = multiply(y, alpha, s);

@@ -6,25 +6,33 @@
 
 namespace treadle {
 
-// a (..., M, K) @ b (..., K, N) -> (..., M, N); the batch axes are equal (record
-// broadcasts them) and both have one floating or complex dtype. Operands may be
-// strided: a transpose costs no copy.
+// a (..., M, K) @ b (..., K, N) -> (..., M, N); the batch axes are equal
+// (record broadcasts them) and both have one floating or complex dtype.
+// Operands may be strided: a transpose costs no copy.
 struct Matmul : OpBase<Matmul> {
   static constexpr std::string_view op_name = "matmul";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
              Argnums args) const override;
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
              Argnums args) const override;
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 };
 
-// NumPy's rules: batch axes broadcast, a one-dimensional argument is a row on the
-// left or a column on the right and its axis is dropped from the result.
+// NumPy's rules: batch axes broadcast, a one-dimensional argument is a row on
+// the left or a column on the right and its axis is dropped from the result.
 array matmul(const array& a, const array& b, StreamOrDevice s = {});
 
 // alpha * (a @ b) + beta * c, c broadcast to the product.
-array addmm(const array& c, const array& a, const array& b, float alpha = 1,
-            float beta = 1, StreamOrDevice s = {});
+array addmm(const array& c,
+            const array& a,
+            const array& b,
+            float alpha = 1,
+            float beta = 1,
+            StreamOrDevice s = {});
 
 }  // namespace treadle

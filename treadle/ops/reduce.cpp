@@ -1,8 +1,8 @@
 #include "treadle/ops/reduce.h"
 
-#include <fmt/format.h>
-
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
@@ -32,48 +32,65 @@ Specs Reduce::infer(std::span<const Spec> in) const {
   Spec out{in[0].shape, accumulator(reduce, in[0].dtype)};
   for (int a : axes) {
     if (out.shape[size_t(a)] == 0 && reduce >= ReduceKind::max) {
-      invalid(name(), fmt::format("axis {} of shape {} is empty; there is no {} of "
-                                  "nothing.", a, to_string(in[0].shape), name()));
+      invalid(name(),
+              fmt::format("axis {} of shape {} is empty; there is no {} of "
+                          "nothing.",
+                          a,
+                          to_string(in[0].shape),
+                          name()));
     }
     out.shape[size_t(a)] = 1;
   }
   return {out};
 }
 
-Arrays Reduce::jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums) const {
+Arrays Reduce::jvp(const Arrays& x,
+                   const Arrays& y,
+                   const Arrays& t,
+                   Argnums) const {
   if (t[0].null()) return {array()};
   switch (reduce) {
-    case ReduceKind::sum: return {sum(t[0], axes, true)};
+    case ReduceKind::sum:
+      return {sum(t[0], axes, true)};
     case ReduceKind::prod: {
-      // Each factor's tangent meets the product of the others: the pullback of 1.
+      // Each factor's tangent meets the product of the others: the pullback
+      // of 1.
       array ones_ct = broadcast_to(array(1, y[0].dtype()), y[0].shape());
       int arg = 0;
       Arrays g = vjp(x, y, {ones_ct}, Argnums(&arg, 1));
       return {sum(g[0] * t[0], axes, true)};
     }
     case ReduceKind::max:
-    case ReduceKind::min: break;
+    case ReduceKind::min:
+      break;
   }
   array mask = astype(equal(x[0], y[0]), t[0].dtype());
   return {sum(mask * t[0], axes, true) / sum(mask, axes, true)};
 }
 
-Arrays Reduce::vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums) const {
+Arrays Reduce::vjp(const Arrays& x,
+                   const Arrays& y,
+                   const Arrays& ct,
+                   Argnums) const {
   if (ct[0].null() || !is_inexact(x[0].dtype())) return {array()};
   const Shape& shape = x[0].shape();
   switch (reduce) {
-    case ReduceKind::sum: return {broadcast_to(ct[0], shape)};
+    case ReduceKind::sum:
+      return {broadcast_to(ct[0], shape)};
     case ReduceKind::prod: {
       // The product of all other factors, also where some factors are zero.
       array zero = equal(x[0], 0);
       array zeros = sum(astype(zero, int32), axes, true);
       array rest = prod(select(zero, 1, x[0]), axes, true);
-      array others = select(zero, select(equal(zeros, 1), rest, 0),
-                            select(equal(zeros, 0), y[0] / select(zero, 1, x[0]), 0));
+      array others =
+          select(zero,
+                 select(equal(zeros, 1), rest, 0),
+                 select(equal(zeros, 0), y[0] / select(zero, 1, x[0]), 0));
       return {ct[0] * others};
     }
     case ReduceKind::max:
-    case ReduceKind::min: break;
+    case ReduceKind::min:
+      break;
   }
   array mask = equal(x[0], y[0]);
   array count = sum(astype(mask, ct[0].dtype()), axes, true);
@@ -97,7 +114,10 @@ Axes AxisArg::resolve(std::string_view op, size_t ndim) const {
 
 namespace {
 
-array reduce(ReduceKind kind, const array& x, const AxisArg& axis, bool keepdims,
+array reduce(ReduceKind kind,
+             const array& x,
+             const AxisArg& axis,
+             bool keepdims,
              StreamOrDevice s) {
   Reduce op;
   op.reduce = kind;
@@ -118,26 +138,44 @@ int64_t count(const array& x, const Axes& axes) {
 
 }  // namespace
 
-array sum(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array sum(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          StreamOrDevice s) {
   return reduce(ReduceKind::sum, x, axis, keepdims, s);
 }
-array prod(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array prod(const array& x,
+           const AxisArg& axis,
+           bool keepdims,
+           StreamOrDevice s) {
   return reduce(ReduceKind::prod, x, axis, keepdims, s);
 }
-array max(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array max(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          StreamOrDevice s) {
   return reduce(ReduceKind::max, x, axis, keepdims, s);
 }
-array min(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array min(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          StreamOrDevice s) {
   return reduce(ReduceKind::min, x, axis, keepdims, s);
 }
 
-array mean(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array mean(const array& x,
+           const AxisArg& axis,
+           bool keepdims,
+           StreamOrDevice s) {
   Axes axes = axis.resolve("mean", x.shape().size());
   array f = astype(x, at_least_float(x.dtype()), s);
   return multiply(sum(f, axes, keepdims, s), 1.0 / double(count(x, axes)), s);
 }
 
-array var(const array& x, const AxisArg& axis, bool keepdims, int ddof,
+array var(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          int ddof,
           StreamOrDevice s) {
   Axes axes = axis.resolve("var", x.shape().size());
   array f = astype(x, at_least_float(x.dtype()), s);
@@ -146,12 +184,16 @@ array var(const array& x, const AxisArg& axis, bool keepdims, int ddof,
   return multiply(sum(square(d, s), axes, keepdims, s), 1.0 / n, s);
 }
 
-array logsumexp(const array& x, const AxisArg& axis, bool keepdims, StreamOrDevice s) {
+array logsumexp(const array& x,
+                const AxisArg& axis,
+                bool keepdims,
+                StreamOrDevice s) {
   Axes axes = axis.resolve("logsumexp", x.shape().size());
   array f = astype(x, at_least_float(x.dtype()), s);
   array m = stop_gradient(max(f, axes, true, s), s);
   // A row of -inf (or with +inf) has no finite shift.
-  m = select(less(abs(m, s), std::numeric_limits<double>::infinity(), s), m, 0, s);
+  m = select(
+      less(abs(m, s), std::numeric_limits<double>::infinity(), s), m, 0, s);
   array y = add(log(sum(exp(subtract(f, m, s), s), axes, true, s), s), m, s);
   return keepdims ? y : squeeze(y, axes, s);
 }

@@ -21,15 +21,19 @@ struct Reduce : OpBase<Reduce> {
   auto fields() const { return std::tie(reduce, axes); }
   std::string_view name() const override { return name_of(reduce); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t,
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
              Argnums args) const override;
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct,
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
              Argnums args) const override;
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 };
 
-// Which axes a reduction takes: all of them, one, or several; negative axes count
-// from the end.
+// Which axes a reduction takes: all of them, one, or several; negative axes
+// count from the end.
 class AxisArg {
  public:
   AxisArg() = default;  // all axes
@@ -47,22 +51,37 @@ class AxisArg {
 // length 1 there when keepdims. Sums and products of bool and of integers below
 // 32 bits are int32 (uint32 for unsigned); float16 and bfloat16 accumulate in
 // float32. The maximum or minimum of no element is an error.
-array sum(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array sum(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
           StreamOrDevice s = {});
-array prod(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array prod(const array& x,
+           const AxisArg& axis = {},
+           bool keepdims = false,
            StreamOrDevice s = {});
-array max(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array max(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
           StreamOrDevice s = {});
-array min(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array min(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
           StreamOrDevice s = {});
 // Arithmetic mean; integers become float32.
-array mean(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array mean(const array& x,
+           const AxisArg& axis = {},
+           bool keepdims = false,
            StreamOrDevice s = {});
 // Mean of squared deviations, divided by (count - ddof).
-array var(const array& x, const AxisArg& axis = {}, bool keepdims = false,
-          int ddof = 0, StreamOrDevice s = {});
+array var(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
+          int ddof = 0,
+          StreamOrDevice s = {});
 // log(sum(exp(x))), without overflow.
-array logsumexp(const array& x, const AxisArg& axis = {}, bool keepdims = false,
+array logsumexp(const array& x,
+                const AxisArg& axis = {},
+                bool keepdims = false,
                 StreamOrDevice s = {});
 
 }  // namespace treadle

@@ -1,9 +1,9 @@
 #include "treadle/ops/views.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
@@ -45,16 +45,24 @@ Arrays linear_jvp(const T& op, const Arrays& t) {
 // identity ------------------------------------------------------------------
 
 Specs Identity::infer(std::span<const Spec> in) const { return {in[0]}; }
-Arrays Identity::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Identity::jvp(const Arrays&,
+                     const Arrays&,
+                     const Arrays& t,
+                     Argnums) const {
   return {stop ? array() : t[0]};
 }
-Arrays Identity::vjp(const Arrays&, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Identity::vjp(const Arrays&,
+                     const Arrays&,
+                     const Arrays& ct,
+                     Argnums) const {
   return {stop ? array() : ct[0]};
 }
 Mapped Identity::vmap(const Arrays& x, std::span<const int> axes) const {
   return {{record(*this, {x[0]}, resolve({}))}, {axes[0]}};
 }
-bool Identity::view(const Spec&, const Layout& layout, const Spec&,
+bool Identity::view(const Spec&,
+                    const Layout& layout,
+                    const Spec&,
                     Layout* result) const {
   *result = layout;
   return true;
@@ -70,22 +78,30 @@ array stop_gradient(const array& x, StreamOrDevice s) {
 
 Specs Broadcast::infer(std::span<const Spec> in) const {
   if (broadcast_shapes(op_name, in[0].shape, shape) != shape) {
-    invalid(op_name, fmt::format("cannot broadcast shape {} to {}.",
-                                 treadle::to_string(in[0].shape),
-                                 treadle::to_string(shape)));
+    invalid(op_name,
+            fmt::format("cannot broadcast shape {} to {}.",
+                        treadle::to_string(in[0].shape),
+                        treadle::to_string(shape)));
   }
   return {Spec{shape, in[0].dtype}};
 }
-Arrays Broadcast::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Broadcast::jvp(const Arrays&,
+                      const Arrays&,
+                      const Arrays& t,
+                      Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Broadcast::vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Broadcast::vjp(const Arrays& x,
+                      const Arrays&,
+                      const Arrays& ct,
+                      Argnums) const {
   if (ct[0].null()) return {array()};
   const Shape& in = x[0].shape();
   size_t lead = shape.size() - in.size();
   Axes stretched;
   for (size_t i = 0; i < shape.size(); ++i) {
-    if (i < lead || (in[i - lead] == 1 && shape[i] != 1)) stretched.push_back(int(i));
+    if (i < lead || (in[i - lead] == 1 && shape[i] != 1))
+      stretched.push_back(int(i));
   }
   array g = stretched.empty() ? ct[0] : sum(ct[0], stretched, true);
   return {reshape(g, in)};
@@ -95,7 +111,9 @@ Mapped Broadcast::vmap(const Arrays& x, std::span<const int> axes) const {
   while (v.ndim() < int(shape.size()) + 1) v = expand_dims(v, 1);
   return {{broadcast_to(v, prepend(v.shape(0), shape))}, {0}};
 }
-bool Broadcast::view(const Spec& in, const Layout& layout, const Spec& out,
+bool Broadcast::view(const Spec& in,
+                     const Layout& layout,
+                     const Spec& out,
                      Layout* result) const {
   size_t lead = out.shape.size() - in.shape.size();
   result->offset = layout.offset;
@@ -125,7 +143,8 @@ array broadcast_to(const array& x, const Shape& shape, StreamOrDevice s) {
 
 Arrays broadcast_arrays(const Arrays& x, StreamOrDevice s) {
   Shape shape;
-  for (const array& a : x) shape = broadcast_shapes("broadcast_arrays", shape, a.shape());
+  for (const array& a : x)
+    shape = broadcast_shapes("broadcast_arrays", shape, a.shape());
   Arrays out;
   for (const array& a : x) out.push_back(broadcast_to(a, shape, s));
   return out;
@@ -135,17 +154,25 @@ Arrays broadcast_arrays(const Arrays& x, StreamOrDevice s) {
 
 Specs Reshape::infer(std::span<const Spec> in) const {
   if (size_of(in[0].shape) != size_of(shape)) {
-    invalid(op_name, fmt::format("cannot reshape {} to {}: {} elements, expected {}.",
-                                 treadle::to_string(in[0].shape),
-                                 treadle::to_string(shape), size_of(in[0].shape),
-                                 size_of(shape)));
+    invalid(op_name,
+            fmt::format("cannot reshape {} to {}: {} elements, expected {}.",
+                        treadle::to_string(in[0].shape),
+                        treadle::to_string(shape),
+                        size_of(in[0].shape),
+                        size_of(shape)));
   }
   return {Spec{shape, in[0].dtype}};
 }
-Arrays Reshape::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Reshape::jvp(const Arrays&,
+                    const Arrays&,
+                    const Arrays& t,
+                    Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Reshape::vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Reshape::vjp(const Arrays& x,
+                    const Arrays&,
+                    const Arrays& ct,
+                    Argnums) const {
   if (ct[0].null()) return {array()};
   return {reshape(ct[0], x[0].shape())};
 }
@@ -153,7 +180,9 @@ Mapped Reshape::vmap(const Arrays& x, std::span<const int> axes) const {
   array v = mapped_first(x[0], axes[0]);
   return {{reshape(v, prepend(v.shape(0), shape))}, {0}};
 }
-bool Reshape::view(const Spec& in, const Layout& layout, const Spec& out,
+bool Reshape::view(const Spec& in,
+                   const Layout& layout,
+                   const Spec& out,
                    Layout* result) const {
   if (!is_row_contiguous(in.shape, layout.strides)) return false;
   result->offset = layout.offset;
@@ -171,17 +200,21 @@ array reshape(const array& x, Shape shape, StreamOrDevice s) {
     if (shape[i] == -1 && unknown < 0) {
       unknown = int(i);
     } else if (shape[i] < 0) {
-      invalid("reshape", fmt::format("bad shape {}: lengths are 0 or more, and "
-                                     "at most one is -1.", to_string(shape)));
+      invalid("reshape",
+              fmt::format("bad shape {}: lengths are 0 or more, and "
+                          "at most one is -1.",
+                          to_string(shape)));
     } else {
       known *= shape[i];
     }
   }
   if (unknown >= 0) {
     if (known == 0 || x.size() % known != 0) {
-      invalid("reshape", fmt::format("cannot fit {} elements of shape {} into {}.",
-                                     x.size(), to_string(x.shape()),
-                                     to_string(shape)));
+      invalid("reshape",
+              fmt::format("cannot fit {} elements of shape {} into {}.",
+                          x.size(),
+                          to_string(x.shape()),
+                          to_string(shape)));
     }
     shape[size_t(unknown)] = x.size() / known;
   }
@@ -196,8 +229,10 @@ array flatten(const array& x, int start_axis, int end_axis, StreamOrDevice s) {
   int start = normalize_axis("flatten", start_axis, x.shape().size());
   int end = normalize_axis("flatten", end_axis, x.shape().size());
   if (end < start) {
-    invalid("flatten", fmt::format("start axis {} lies behind end axis {}.",
-                                   start_axis, end_axis));
+    invalid(
+        "flatten",
+        fmt::format(
+            "start axis {} lies behind end axis {}.", start_axis, end_axis));
   }
   Shape shape;
   int64_t merged = 1;
@@ -236,21 +271,30 @@ Specs ExpandDims::infer(std::span<const Spec> in) const {
   for (int a : axes) out.insert(out.begin() + a, 1);
   return {Spec{out, in[0].dtype}};
 }
-Arrays ExpandDims::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays ExpandDims::jvp(const Arrays&,
+                       const Arrays&,
+                       const Arrays& t,
+                       Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays ExpandDims::vjp(const Arrays&, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays ExpandDims::vjp(const Arrays&,
+                       const Arrays&,
+                       const Arrays& ct,
+                       Argnums) const {
   if (ct[0].null()) return {array()};
   return {squeeze(ct[0], axes)};
 }
 Mapped ExpandDims::vmap(const Arrays& x, std::span<const int> axes_) const {
   return {{expand_dims(mapped_first(x[0], axes_[0]), shifted(axes))}, {0}};
 }
-bool ExpandDims::view(const Spec&, const Layout& layout, const Spec&,
+bool ExpandDims::view(const Spec&,
+                      const Layout& layout,
+                      const Spec&,
                       Layout* result) const {
   *result = layout;
   for (int a : axes) {
-    int64_t step = size_t(a) < result->strides.size() ? result->strides[size_t(a)] : 1;
+    int64_t step =
+        size_t(a) < result->strides.size() ? result->strides[size_t(a)] : 1;
     result->strides.insert(result->strides.begin() + a, step);
   }
   return true;
@@ -271,25 +315,35 @@ Specs Squeeze::infer(std::span<const Spec> in) const {
   for (size_t i = 0; i < in[0].shape.size(); ++i) {
     bool drop = std::find(axes.begin(), axes.end(), int(i)) != axes.end();
     if (drop && in[0].shape[i] != 1) {
-      invalid(op_name, fmt::format("axis {} of shape {} has length {}; expected 1.",
-                                   i, treadle::to_string(in[0].shape),
-                                   in[0].shape[i]));
+      invalid(op_name,
+              fmt::format("axis {} of shape {} has length {}; expected 1.",
+                          i,
+                          treadle::to_string(in[0].shape),
+                          in[0].shape[i]));
     }
     if (!drop) out.push_back(in[0].shape[i]);
   }
   return {Spec{out, in[0].dtype}};
 }
-Arrays Squeeze::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Squeeze::jvp(const Arrays&,
+                    const Arrays&,
+                    const Arrays& t,
+                    Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Squeeze::vjp(const Arrays&, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Squeeze::vjp(const Arrays&,
+                    const Arrays&,
+                    const Arrays& ct,
+                    Argnums) const {
   if (ct[0].null()) return {array()};
   return {expand_dims(ct[0], axes)};
 }
 Mapped Squeeze::vmap(const Arrays& x, std::span<const int> axes_) const {
   return {{squeeze(mapped_first(x[0], axes_[0]), shifted(axes))}, {0}};
 }
-bool Squeeze::view(const Spec&, const Layout& layout, const Spec&,
+bool Squeeze::view(const Spec&,
+                   const Layout& layout,
+                   const Spec&,
                    Layout* result) const {
   result->offset = layout.offset;
   result->strides.clear();
@@ -325,10 +379,16 @@ Specs Transpose::infer(std::span<const Spec> in) const {
   for (int a : axes) out.push_back(in[0].shape[size_t(a)]);
   return {Spec{out, in[0].dtype}};
 }
-Arrays Transpose::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Transpose::jvp(const Arrays&,
+                      const Arrays&,
+                      const Arrays& t,
+                      Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Transpose::vjp(const Arrays&, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Transpose::vjp(const Arrays&,
+                      const Arrays&,
+                      const Arrays& ct,
+                      Argnums) const {
   if (ct[0].null()) return {array()};
   Axes back(axes.size());
   for (size_t i = 0; i < axes.size(); ++i) back[size_t(axes[i])] = int(i);
@@ -339,7 +399,9 @@ Mapped Transpose::vmap(const Arrays& x, std::span<const int> axes_) const {
   for (int a : axes) all.push_back(a + 1);
   return {{transpose(mapped_first(x[0], axes_[0]), all)}, {0}};
 }
-bool Transpose::view(const Spec&, const Layout& layout, const Spec&,
+bool Transpose::view(const Spec&,
+                     const Layout& layout,
+                     const Spec&,
                      Layout* result) const {
   result->offset = layout.offset;
   result->strides.clear();
@@ -349,14 +411,18 @@ bool Transpose::view(const Spec&, const Layout& layout, const Spec&,
 
 array transpose(const array& x, const Axes& axes, StreamOrDevice s) {
   Transpose op;
-  for (int a : axes) op.axes.push_back(normalize_axis("transpose", a, x.shape().size()));
+  for (int a : axes)
+    op.axes.push_back(normalize_axis("transpose", a, x.shape().size()));
   Axes sorted = op.axes;
   std::sort(sorted.begin(), sorted.end());
   for (size_t i = 0; i < sorted.size(); ++i) {
     if (sorted.size() != x.shape().size() || sorted[i] != int(i)) {
-      invalid("transpose", fmt::format("axes {} are not a permutation of the {} "
-                                       "axes of shape {}.", fields::text(axes),
-                                       x.ndim(), to_string(x.shape())));
+      invalid("transpose",
+              fmt::format("axes {} are not a permutation of the {} "
+                          "axes of shape {}.",
+                          fields::text(axes),
+                          x.ndim(),
+                          to_string(x.shape())));
     }
   }
   if (std::equal(op.axes.begin(), op.axes.end(), sorted.begin())) return x;
@@ -396,14 +462,22 @@ int64_t slice_length(int64_t start, int64_t stop, int64_t step) {
 }
 
 // Python's rules: negative positions count from the end, all are clamped.
-void normalize_slice(std::string_view op, const Shape& shape, Shape& start,
-                     Shape& stop, Shape& step) {
+void normalize_slice(std::string_view op,
+                     const Shape& shape,
+                     Shape& start,
+                     Shape& stop,
+                     Shape& step) {
   if (step.empty()) step.assign(shape.size(), 1);
   if (start.size() != shape.size() || stop.size() != shape.size() ||
       step.size() != shape.size()) {
-    invalid(op, fmt::format("start, stop and step need {} entries each for shape "
-                            "{}; got {}, {}, {}.", shape.size(), to_string(shape),
-                            start.size(), stop.size(), step.size()));
+    invalid(op,
+            fmt::format("start, stop and step need {} entries each for shape "
+                        "{}; got {}, {}, {}.",
+                        shape.size(),
+                        to_string(shape),
+                        start.size(),
+                        stop.size(),
+                        step.size()));
   }
   for (size_t i = 0; i < shape.size(); ++i) {
     int64_t n = shape[i];
@@ -427,7 +501,9 @@ Shape slice_shape(const Shape& start, const Shape& stop, const Shape& step) {
   return out;
 }
 
-Layout slice_layout(const Layout& layout, const Shape& start, const Shape& step) {
+Layout slice_layout(const Layout& layout,
+                    const Shape& start,
+                    const Shape& step) {
   Layout out = layout;
   for (size_t i = 0; i < start.size(); ++i) {
     out.offset += start[i] * layout.strides[i];
@@ -451,10 +527,16 @@ Shape with_front_start(const Shape& s) { return prepend(0, s); }
 Specs Slice::infer(std::span<const Spec> in) const {
   return {Spec{slice_shape(start, stop, step), in[0].dtype}};
 }
-Arrays Slice::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Slice::jvp(const Arrays&,
+                  const Arrays&,
+                  const Arrays& t,
+                  Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Slice::vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Slice::vjp(const Arrays& x,
+                  const Arrays&,
+                  const Arrays& ct,
+                  Argnums) const {
   if (ct[0].null()) return {array()};
   SliceUpdate op;
   op.start = start;
@@ -470,13 +552,16 @@ Mapped Slice::vmap(const Arrays& x, std::span<const int> axes) const {
   op.step = prepend(1, step);
   return {{record(std::move(op), {v}, resolve({}))}, {0}};
 }
-bool Slice::view(const Spec&, const Layout& layout, const Spec& out,
+bool Slice::view(const Spec&,
+                 const Layout& layout,
+                 const Spec& out,
                  Layout* result) const {
   *result = size_of(out.shape) ? slice_layout(layout, start, step) : layout;
   return true;
 }
 
-array slice(const array& x, Shape start, Shape stop, Shape step, StreamOrDevice s) {
+array slice(
+    const array& x, Shape start, Shape stop, Shape step, StreamOrDevice s) {
   normalize_slice("slice", x.shape(), start, stop, step);
   Slice op = make_slice(start, stop, step);
   if (op.start == Shape(x.shape().size(), 0) && op.stop == x.shape() &&
@@ -489,13 +574,16 @@ array slice(const array& x, Shape start, Shape stop, Shape step, StreamOrDevice 
 Specs SliceUpdate::infer(std::span<const Spec> in) const {
   Shape want = slice_shape(start, stop, step);
   if (in[1].shape != want) {
-    invalid(op_name, fmt::format("update of shape {} for a slice of shape {}.",
-                                 treadle::to_string(in[1].shape),
-                                 treadle::to_string(want)));
+    invalid(op_name,
+            fmt::format("update of shape {} for a slice of shape {}.",
+                        treadle::to_string(in[1].shape),
+                        treadle::to_string(want)));
   }
   return {in[0]};
 }
-Arrays SliceUpdate::jvp(const Arrays& x, const Arrays&, const Arrays& t,
+Arrays SliceUpdate::jvp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& t,
                         Argnums args) const {
   array tx, tu;
   for (size_t i = 0; i < args.size(); ++i) (args[i] == 0 ? tx : tu) = t[i];
@@ -504,7 +592,9 @@ Arrays SliceUpdate::jvp(const Arrays& x, const Arrays&, const Arrays& t,
   if (tu.null()) tu = zeros_like(x[1]);
   return {record(*this, {tx, tu}, resolve({}))};
 }
-Arrays SliceUpdate::vjp(const Arrays& x, const Arrays&, const Arrays& ct,
+Arrays SliceUpdate::vjp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& ct,
                         Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null()) return out;
@@ -518,7 +608,8 @@ Arrays SliceUpdate::vjp(const Arrays& x, const Arrays&, const Arrays& ct,
   return out;
 }
 Mapped SliceUpdate::vmap(const Arrays& x, std::span<const int> axes) const {
-  int64_t batch = axes[0] != kNotMapped ? x[0].shape(axes[0]) : x[1].shape(axes[1]);
+  int64_t batch =
+      axes[0] != kNotMapped ? x[0].shape(axes[0]) : x[1].shape(axes[1]);
   auto batched = [&](size_t i) {
     return axes[i] != kNotMapped
                ? mapped_first(x[i], axes[i])
@@ -531,15 +622,21 @@ Mapped SliceUpdate::vmap(const Arrays& x, std::span<const int> axes) const {
   return {{record(std::move(op), {batched(0), batched(1)}, resolve({}))}, {0}};
 }
 
-array slice_update(const array& x, const array& update, Shape start, Shape stop,
-                   Shape step, StreamOrDevice s) {
+array slice_update(const array& x,
+                   const array& update,
+                   Shape start,
+                   Shape stop,
+                   Shape step,
+                   StreamOrDevice s) {
   normalize_slice("slice_update", x.shape(), start, stop, step);
   Shape want = slice_shape(start, stop, step);
   array u = astype(update, x.dtype(), s);
   if (broadcast_shapes("slice_update", u.shape(), want) != want) {
-    invalid("slice_update", fmt::format("update of shape {} does not fit the slice "
-                                        "of shape {}.", to_string(u.shape()),
-                                        to_string(want)));
+    invalid("slice_update",
+            fmt::format("update of shape {} does not fit the slice "
+                        "of shape {}.",
+                        to_string(u.shape()),
+                        to_string(want)));
   }
   SliceUpdate op;
   op.start = start;
@@ -553,11 +650,17 @@ array slice_update(const array& x, const array& update, Shape start, Shape stop,
 Specs AsType::infer(std::span<const Spec> in) const {
   return {Spec{in[0].shape, dtype}};
 }
-Arrays AsType::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays AsType::jvp(const Arrays&,
+                   const Arrays&,
+                   const Arrays& t,
+                   Argnums) const {
   if (!is_inexact(dtype)) return {array()};
   return linear_jvp(*this, t);
 }
-Arrays AsType::vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays AsType::vjp(const Arrays& x,
+                   const Arrays&,
+                   const Arrays& ct,
+                   Argnums) const {
   if (ct[0].null() || !is_inexact(x[0].dtype())) return {array()};
   return {astype(ct[0], x[0].dtype())};
 }
@@ -573,10 +676,16 @@ array astype(const array& x, Dtype dtype, StreamOrDevice s) {
 }
 
 Specs Contiguous::infer(std::span<const Spec> in) const { return {in[0]}; }
-Arrays Contiguous::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
+Arrays Contiguous::jvp(const Arrays&,
+                       const Arrays&,
+                       const Arrays& t,
+                       Argnums) const {
   return {t[0]};
 }
-Arrays Contiguous::vjp(const Arrays&, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Contiguous::vjp(const Arrays&,
+                       const Arrays&,
+                       const Arrays& ct,
+                       Argnums) const {
   return {ct[0]};
 }
 Mapped Contiguous::vmap(const Arrays& x, std::span<const int> axes) const {
@@ -597,27 +706,38 @@ Specs Pad::infer(std::span<const Spec> in) const {
 Arrays Pad::jvp(const Arrays&, const Arrays&, const Arrays& t, Argnums) const {
   return linear_jvp(*this, t);
 }
-Arrays Pad::vjp(const Arrays& x, const Arrays&, const Arrays& ct, Argnums) const {
+Arrays Pad::vjp(const Arrays& x,
+                const Arrays&,
+                const Arrays& ct,
+                Argnums) const {
   if (ct[0].null()) return {array()};
   Shape stop = low;
   for (size_t i = 0; i < stop.size(); ++i) stop[i] += x[0].shape()[i];
   return {slice(ct[0], low, stop)};
 }
 Mapped Pad::vmap(const Arrays& x, std::span<const int> axes) const {
-  return {{pad(mapped_first(x[0], axes[0]), prepend(0, low), prepend(0, high))}, {0}};
+  return {{pad(mapped_first(x[0], axes[0]), prepend(0, low), prepend(0, high))},
+          {0}};
 }
 
-array pad(const array& x, const Shape& low, const Shape& high, StreamOrDevice s) {
+array pad(const array& x,
+          const Shape& low,
+          const Shape& high,
+          StreamOrDevice s) {
   bool none = true;
   if (low.size() != x.shape().size() || high.size() != x.shape().size()) {
-    invalid("pad", fmt::format("widths for {} and {} axes; x has {}.", low.size(),
-                               high.size(), x.ndim()));
+    invalid("pad",
+            fmt::format("widths for {} and {} axes; x has {}.",
+                        low.size(),
+                        high.size(),
+                        x.ndim()));
   }
   for (size_t i = 0; i < low.size(); ++i) {
     none = none && low[i] == 0 && high[i] == 0;
     if (low[i] < 0 || high[i] < 0) {
-      invalid("pad", fmt::format("negative width on axis {}: ({}, {}).", i, low[i],
-                                 high[i]));
+      invalid("pad",
+              fmt::format(
+                  "negative width on axis {}: ({}, {}).", i, low[i], high[i]));
     }
   }
   if (none) return x;
@@ -635,15 +755,19 @@ Specs Concatenate::infer(std::span<const Spec> in) const {
       fits = int(i) == axis || s.shape[i] == out[i];
     }
     if (!fits) {
-      invalid(op_name, fmt::format("shapes {} and {} differ beyond axis {}.",
-                                   treadle::to_string(in[0].shape),
-                                   treadle::to_string(s.shape), axis));
+      invalid(op_name,
+              fmt::format("shapes {} and {} differ beyond axis {}.",
+                          treadle::to_string(in[0].shape),
+                          treadle::to_string(s.shape),
+                          axis));
     }
     out[size_t(axis)] += s.shape[size_t(axis)];
   }
   return {Spec{out, in[0].dtype}};
 }
-Arrays Concatenate::jvp(const Arrays& x, const Arrays&, const Arrays& t,
+Arrays Concatenate::jvp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& t,
                         Argnums args) const {
   Arrays parts;
   for (const array& a : x) parts.push_back(zeros_like(a));
@@ -652,7 +776,9 @@ Arrays Concatenate::jvp(const Arrays& x, const Arrays&, const Arrays& t,
   }
   return {concatenate(parts, axis)};
 }
-Arrays Concatenate::vjp(const Arrays& x, const Arrays&, const Arrays& ct,
+Arrays Concatenate::vjp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& ct,
                         Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null()) return out;
@@ -701,15 +827,20 @@ array stack(const Arrays& x, int axis, StreamOrDevice s) {
   Arrays in;
   for (const array& a : x) {
     if (a.shape() != x[0].shape()) {
-      invalid("stack", fmt::format("shapes {} and {} differ.",
-                                   to_string(x[0].shape()), to_string(a.shape())));
+      invalid("stack",
+              fmt::format("shapes {} and {} differ.",
+                          to_string(x[0].shape()),
+                          to_string(a.shape())));
     }
     in.push_back(expand_dims(a, axis, s));
   }
   return concatenate(in, axis < 0 ? axis + in[0].ndim() : axis, s);
 }
 
-Arrays split(const array& x, const Shape& positions, int axis, StreamOrDevice s) {
+Arrays split(const array& x,
+             const Shape& positions,
+             int axis,
+             StreamOrDevice s) {
   int ax = normalize_axis("split", axis, x.shape().size());
   Arrays out;
   int64_t from = 0;
@@ -727,8 +858,12 @@ Arrays split(const array& x, const Shape& positions, int axis, StreamOrDevice s)
 Arrays split(const array& x, int parts, int axis, StreamOrDevice s) {
   int ax = normalize_axis("split", axis, x.shape().size());
   if (parts < 1 || x.shape(ax) % parts != 0) {
-    invalid("split", fmt::format("axis {} of shape {} does not divide into {} "
-                                 "equal parts.", ax, to_string(x.shape()), parts));
+    invalid("split",
+            fmt::format("axis {} of shape {} does not divide into {} "
+                        "equal parts.",
+                        ax,
+                        to_string(x.shape()),
+                        parts));
   }
   Shape positions;
   for (int i = 1; i < parts; ++i) positions.push_back(x.shape(ax) / parts * i);

@@ -1,5 +1,5 @@
-// Operations that move or reinterpret elements without computing: most are views,
-// which cost no memory; astype, contiguous and slice_update copy.
+// Operations that move or reinterpret elements without computing: most are
+// views, which cost no memory; astype, contiguous and slice_update copy.
 #pragma once
 
 #include "treadle/graph/array.h"
@@ -7,12 +7,12 @@
 
 namespace treadle {
 
-#define TREADLE_RULES                                                        \
-  Specs infer(std::span<const Spec> in) const override;                      \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args) \
-      const override;                                                        \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct,             \
-             Argnums args) const override;                                   \
+#define TREADLE_RULES                                                          \
+  Specs infer(std::span<const Spec> in) const override;                        \
+  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
+      const override;                                                          \
+  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
+      const override;                                                          \
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // The input under another identity: what grad differentiates against, and what
@@ -22,7 +22,9 @@ struct Identity : OpBase<Identity, OpKind::view> {
   bool stop = false;  // its derivative is zero
   auto fields() const { return std::tie(stop); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
   bool keeps_contiguous() const override { return true; }
 };
@@ -32,7 +34,9 @@ struct Broadcast : OpBase<Broadcast, OpKind::view> {
   Shape shape;
   auto sizes() const { return std::tie(shape); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
   void hash_facts(Hasher& h, std::span<const Spec> in) const override;
 };
@@ -43,7 +47,9 @@ struct Reshape : OpBase<Reshape, OpKind::view> {
   Shape shape;
   auto sizes() const { return std::tie(shape); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
   bool keeps_contiguous() const override { return true; }
   bool views_strided() const override { return false; }
@@ -56,7 +62,9 @@ struct ExpandDims : OpBase<ExpandDims, OpKind::view> {
   Axes axes;
   auto fields() const { return std::tie(axes); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
   bool keeps_contiguous() const override { return true; }
 };
@@ -67,7 +75,9 @@ struct Squeeze : OpBase<Squeeze, OpKind::view> {
   Axes axes;
   auto fields() const { return std::tie(axes); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
   bool keeps_contiguous() const override { return true; }
 };
@@ -77,7 +87,9 @@ struct Transpose : OpBase<Transpose, OpKind::view> {
   Axes axes;  // result axis i is input axis axes[i]
   auto fields() const { return std::tie(axes); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
 };
 
@@ -87,7 +99,9 @@ struct Slice : OpBase<Slice, OpKind::view> {
   Shape start, stop, step;
   auto sizes() const { return std::tie(start, stop, step); }
   TREADLE_RULES
-  bool view(const Spec& in, const Layout& layout, const Spec& out,
+  bool view(const Spec& in,
+            const Layout& layout,
+            const Spec& out,
             Layout* result) const override;
 };
 
@@ -129,15 +143,17 @@ struct Concatenate : OpBase<Concatenate> {
   TREADLE_RULES
 };
 
-// x with each axis stretched to `shape`: axes of length 1 repeat, missing leading
-// axes are added.
+// x with each axis stretched to `shape`: axes of length 1 repeat, missing
+// leading axes are added.
 array broadcast_to(const array& x, const Shape& shape, StreamOrDevice s = {});
 // All to their common shape.
 Arrays broadcast_arrays(const Arrays& x, StreamOrDevice s = {});
 // One length may be -1: the one that fits.
 array reshape(const array& x, Shape shape, StreamOrDevice s = {});
 // Axes [start, end] become one.
-array flatten(const array& x, int start_axis = 0, int end_axis = -1,
+array flatten(const array& x,
+              int start_axis = 0,
+              int end_axis = -1,
               StreamOrDevice s = {});
 array unflatten(const array& x, int axis, Shape shape, StreamOrDevice s = {});
 array expand_dims(const array& x, const Axes& axes, StreamOrDevice s = {});
@@ -149,27 +165,40 @@ array squeeze(const array& x, StreamOrDevice s = {});
 array transpose(const array& x, StreamOrDevice s = {});
 array transpose(const array& x, const Axes& axes, StreamOrDevice s = {});
 array swapaxes(const array& x, int axis1, int axis2, StreamOrDevice s = {});
-array moveaxis(const array& x, int source, int destination,
+array moveaxis(const array& x,
+               int source,
+               int destination,
                StreamOrDevice s = {});
 // Elements start, start + step, ... up to stop, per axis; negative positions
 // count from the end and are clamped as in Python.
-array slice(const array& x, Shape start, Shape stop, Shape step = {},
+array slice(const array& x,
+            Shape start,
+            Shape stop,
+            Shape step = {},
             StreamOrDevice s = {});
 // x with the slice's elements replaced by `update` (broadcast to the slice).
-array slice_update(const array& x, const array& update, Shape start, Shape stop,
-                   Shape step = {}, StreamOrDevice s = {});
+array slice_update(const array& x,
+                   const array& update,
+                   Shape start,
+                   Shape stop,
+                   Shape step = {},
+                   StreamOrDevice s = {});
 array astype(const array& x, Dtype dtype, StreamOrDevice s = {});
 array contiguous(const array& x, StreamOrDevice s = {});
 // x with its history cut: derivatives do not pass.
 array stop_gradient(const array& x, StreamOrDevice s = {});
 // x with `low` and `high` zeros around, per axis.
-array pad(const array& x, const Shape& low, const Shape& high,
+array pad(const array& x,
+          const Shape& low,
+          const Shape& high,
           StreamOrDevice s = {});
 array concatenate(const Arrays& x, int axis = 0, StreamOrDevice s = {});
 array stack(const Arrays& x, int axis = 0, StreamOrDevice s = {});
 // Equal parts, or cuts before the given positions.
 Arrays split(const array& x, int parts, int axis = 0, StreamOrDevice s = {});
-Arrays split(const array& x, const Shape& positions, int axis = 0,
+Arrays split(const array& x,
+             const Shape& positions,
+             int axis = 0,
              StreamOrDevice s = {});
 
 }  // namespace treadle

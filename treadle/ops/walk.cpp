@@ -16,7 +16,8 @@ namespace {
 
 // Nodes recorded at first_seq or later that `outputs` depend on and that depend
 // on `inputs`, in program order.
-std::vector<Node*> between(const Arrays& inputs, const Arrays& outputs,
+std::vector<Node*> between(const Arrays& inputs,
+                           const Arrays& outputs,
                            uint64_t first_seq) {
   std::vector<Node*> found, stack;
   std::unordered_set<Node*> seen;
@@ -32,8 +33,9 @@ std::vector<Node*> between(const Arrays& inputs, const Arrays& outputs,
     found.push_back(n);
     for (const array& x : n->inputs()) visit(x);
   }
-  std::sort(found.begin(), found.end(),
-            [](Node* a, Node* b) { return a->seq < b->seq; });
+  std::sort(found.begin(), found.end(), [](Node* a, Node* b) {
+    return a->seq < b->seq;
+  });
   std::unordered_set<Node*> reached;
   for (const array& x : inputs) reached.insert(x.node());
   std::vector<Node*> path;
@@ -72,7 +74,9 @@ StreamScope on_stream_of(const Node* n) { return StreamScope(n->stream); }
 
 }  // namespace
 
-Arrays pullback(const Arrays& outputs, const Arrays& cotangents, const Arrays& inputs,
+Arrays pullback(const Arrays& outputs,
+                const Arrays& cotangents,
+                const Arrays& inputs,
                 uint64_t first_seq) {
   std::vector<Node*> path = between(inputs, outputs, first_seq);
   std::unordered_set<Output*> active;
@@ -112,8 +116,10 @@ Arrays pullback(const Arrays& outputs, const Arrays& cotangents, const Arrays& i
   return result;
 }
 
-Arrays pushforward(const Arrays& inputs, const Arrays& tangents,
-                   const Arrays& outputs, uint64_t first_seq) {
+Arrays pushforward(const Arrays& inputs,
+                   const Arrays& tangents,
+                   const Arrays& outputs,
+                   uint64_t first_seq) {
   Attached t;
   for (size_t i = 0; i < inputs.size(); ++i) t.set(inputs[i], tangents[i]);
   for (Node* n : between(inputs, outputs, first_seq)) {
@@ -138,8 +144,12 @@ Arrays pushforward(const Arrays& inputs, const Arrays& tangents,
   return result;
 }
 
-Arrays batch(const Arrays& inputs, const Arrays& batched, const std::vector<int>& axes,
-             const Arrays& outputs, uint64_t first_seq, std::vector<int>* out_axes) {
+Arrays batch(const Arrays& inputs,
+             const Arrays& batched,
+             const std::vector<int>& axes,
+             const Arrays& outputs,
+             uint64_t first_seq,
+             std::vector<int>* out_axes) {
   Attached value;
   std::unordered_map<Output*, int> axis;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -182,7 +192,9 @@ Arrays batch(const Arrays& inputs, const Arrays& batched, const std::vector<int>
   return result;
 }
 
-Arrays replay(const Arrays& inputs, const Arrays& replacements, const Arrays& outputs,
+Arrays replay(const Arrays& inputs,
+              const Arrays& replacements,
+              const Arrays& outputs,
               uint64_t first_seq) {
   std::vector<int> axes(inputs.size(), kNotMapped), out_axes;
   return batch(inputs, replacements, axes, outputs, first_seq, &out_axes);

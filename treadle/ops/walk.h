@@ -12,22 +12,31 @@ namespace treadle {
 // Cotangents of `inputs`, given those of `outputs` (null: zero). Only nodes
 // numbered first_seq or later are passed: what was recorded inside a trace.
 // Null results: the outputs do not depend on that input.
-Arrays pullback(const Arrays& outputs, const Arrays& cotangents,
-                const Arrays& inputs, uint64_t first_seq);
+Arrays pullback(const Arrays& outputs,
+                const Arrays& cotangents,
+                const Arrays& inputs,
+                uint64_t first_seq);
 
 // Tangents of `outputs`, given those of `inputs`. Null: zero.
-Arrays pushforward(const Arrays& inputs, const Arrays& tangents,
-                   const Arrays& outputs, uint64_t first_seq);
+Arrays pushforward(const Arrays& inputs,
+                   const Arrays& tangents,
+                   const Arrays& outputs,
+                   uint64_t first_seq);
 
 // The graph from `inputs` to `outputs` recorded again over a batch: `batched`
 // stand in for `inputs`, mapped along `axes` (kNotMapped: used as they are).
 // Returns the new outputs and sets out_axes.
-Arrays batch(const Arrays& inputs, const Arrays& batched,
-             const std::vector<int>& axes, const Arrays& outputs,
-             uint64_t first_seq, std::vector<int>* out_axes);
+Arrays batch(const Arrays& inputs,
+             const Arrays& batched,
+             const std::vector<int>& axes,
+             const Arrays& outputs,
+             uint64_t first_seq,
+             std::vector<int>* out_axes);
 
 // The graph recorded again with `replacements` in place of `inputs`.
-Arrays replay(const Arrays& inputs, const Arrays& replacements,
-              const Arrays& outputs, uint64_t first_seq);
+Arrays replay(const Arrays& inputs,
+              const Arrays& replacements,
+              const Arrays& outputs,
+              uint64_t first_seq);
 
 }  // namespace treadle

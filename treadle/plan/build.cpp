@@ -30,7 +30,8 @@ class Planner {
   // memory is read.
   uint32_t root(uint32_t v) const {
     v = same(v);
-    while (plan_->values[v].place == Place::view) v = same(plan_->values[v].base);
+    while (plan_->values[v].place == Place::view)
+      v = same(plan_->values[v].base);
     return v;
   }
 
@@ -56,7 +57,8 @@ class Planner {
         resolve_view(n, out);
         continue;
       }
-      for (uint32_t j = 0; j < node.num_outputs; ++j) value(out + j).place = Place::memory;
+      for (uint32_t j = 0; j < node.num_outputs; ++j)
+        value(out + j).place = Place::memory;
     }
   }
 
@@ -74,15 +76,21 @@ class Planner {
       uint32_t m = it->second;
       const Node& other = *p_.nodes[m].node;
       auto a = p_.inputs_of(n), b = p_.inputs_of(m);
-      if (other.region != node.region || other.num_outputs != node.num_outputs ||
+      if (other.region != node.region ||
+          other.num_outputs != node.num_outputs ||
           !node.op->same_as(*other.op) ||
-          !std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](uint32_t x, uint32_t y) { return same(x) == same(y); })) {
+          !std::equal(
+              a.begin(),
+              a.end(),
+              b.begin(),
+              b.end(),
+              [&](uint32_t x, uint32_t y) { return same(x) == same(y); })) {
         continue;
       }
       live_[n] = 0;
       for (uint32_t j = 0; j < node.num_outputs; ++j) {
-        uint32_t v = p_.nodes[n].first_out + j, stays = p_.nodes[m].first_out + j;
+        uint32_t v = p_.nodes[n].first_out + j,
+                 stays = p_.nodes[m].first_out + j;
         value(v).same_as = stays;
         value(stays).wanted = value(stays).wanted || p_.wanted[v];
       }
@@ -116,8 +124,8 @@ class Planner {
     v.contiguous = value(base).contiguous && op.keeps_contiguous();
   }
 
-  // A value that only its own group reads, through absorbed views at most, stays
-  // on the tape. All others need memory.
+  // A value that only its own group reads, through absorbed views at most,
+  // stays on the tape. All others need memory.
   void find_memory_values() {
     needed_.assign(plan_->values.size(), 0);
     auto need = [&](uint32_t v) { needed_[root(v)] = 1; };
@@ -165,7 +173,8 @@ class Planner {
     // A copy runs just before the first step that reads it.
     auto copy_first = [&](uint32_t v, auto& self) -> void {
       uint32_t u = root(v);
-      if (u < p_.values.size() || copied[u] || value(u).place != Place::memory) return;
+      if (u < p_.values.size() || copied[u] || value(u).place != Place::memory)
+        return;
       copied[u] = 1;
       uint32_t source = value(u).spec;
       self(source, self);
@@ -179,7 +188,8 @@ class Planner {
       for (uint32_t n : group.nodes) {
         for (uint32_t v : p_.inputs_of(n)) {
           int32_t own = grouping_.group_of[n];
-          if (!group.fusible || group_of_value(root(v)) != own) copy_first(v, copy_first);
+          if (!group.fusible || group_of_value(root(v)) != own)
+            copy_first(v, copy_first);
         }
       }
       if (group.fusible) {

@@ -11,7 +11,8 @@ namespace treadle::plan {
 
 namespace {
 
-// A tape longer than this gains nothing more and its live values leave the cache.
+// A tape longer than this gains nothing more and its live values leave the
+// cache.
 constexpr size_t kMaxGroupNodes = 160;
 // How far back a node looks for a group to join; keeps planning linear.
 constexpr size_t kWindow = 96;
@@ -105,7 +106,8 @@ class Grouper {
     }
     return v;
   }
-  // A copy made by the planner depends on its source, and is read as an operand.
+  // A copy made by the planner depends on its source, and is read as an
+  // operand.
   bool copied(uint32_t v) const { return v >= p_.values.size(); }
 
   // A value of group g read by one of its own nodes through views: allowed when
@@ -129,7 +131,8 @@ class Grouper {
       v = values_[values_[v].base].same_as;
     }
     int32_t n = producer_[v];
-    if (n >= 0 && direction(p_, uint32_t(n)).first == Direction::column) return false;
+    if (n >= 0 && direction(p_, uint32_t(n)).first == Direction::column)
+      return false;
     if (full_view) return false;
     Form f = form_of(p_.spec(v).shape, p_.spec(g.space).shape, inner);
     return row ? f == Form::row : f != Form::outside;
@@ -151,7 +154,8 @@ class Grouper {
       const Shape& shape = p_.spec(p_.nodes[n].first_out).shape;
       Form f = form_of(shape, space, inner);
       if (f == Form::outside) return false;
-      if (f == Form::row && shape.empty() && int(space.size()) != inner) return false;
+      if (f == Form::row && shape.empty() && int(space.size()) != inner)
+        return false;
     }
     for (uint32_t v : p_.inputs_of(n)) {
       uint32_t u = root(v);
@@ -162,7 +166,8 @@ class Grouper {
       }
       if (h >= 0 && work_[size_t(h)].ancestors.test(gi)) return false;
       const Shape& shape = p_.spec(values_[v].same_as).shape;
-      if (!shape.empty() && form_of(shape, space, inner) == Form::outside) return false;
+      if (!shape.empty() && form_of(shape, space, inner) == Form::outside)
+        return false;
       if (dir != Direction::none && shape != space) return false;
     }
     *inner_out = inner;
@@ -172,7 +177,8 @@ class Grouper {
   void add_ancestors(size_t g, const Bits& more) {
     if (!work_[g].ancestors.merge(more) || !work_[g].has_dependents) return;
     for (size_t h = 0; h < work_.size(); ++h) {
-      if (h != g && work_[h].merged_into == ~size_t(0) && work_[h].ancestors.test(g)) {
+      if (h != g && work_[h].merged_into == ~size_t(0) &&
+          work_[h].ancestors.test(g)) {
         work_[h].ancestors.merge(work_[g].ancestors);
       }
     }
@@ -206,7 +212,8 @@ class Grouper {
     if (p_.spec(a.group.space).shape != p_.spec(b.group.space).shape) return;
     if (a.group.nodes.size() + b.group.nodes.size() > kMaxGroupNodes) return;
     int inner = std::max(ka, kb);
-    // Every edge from h into g must stay inside, and no path may leave and return.
+    // Every edge from h into g must stay inside, and no path may leave and
+    // return.
     for (size_t x = 0; x < work_.size(); ++x) {
       if (x == g || x == h || work_[x].merged_into != ~size_t(0)) continue;
       if (work_[x].ancestors.test(h) && a.ancestors.test(x)) return;
@@ -215,17 +222,21 @@ class Grouper {
     if (b.ancestors.test(g)) return;
     for (uint32_t n : a.group.nodes) {
       for (uint32_t v : p_.inputs_of(n)) {
-        if (group_of_value(root(v)) == int32_t(h) && !absorbed(v, a.group, inner)) return;
+        if (group_of_value(root(v)) == int32_t(h) &&
+            !absorbed(v, a.group, inner))
+          return;
       }
     }
     for (uint32_t n : b.group.nodes) result_.group_of[n] = int32_t(g);
-    a.group.nodes.insert(a.group.nodes.end(), b.group.nodes.begin(), b.group.nodes.end());
+    a.group.nodes.insert(
+        a.group.nodes.end(), b.group.nodes.begin(), b.group.nodes.end());
     a.group.inner_axes = inner;
     b.merged_into = g;
     a.has_dependents = a.has_dependents || b.has_dependents;
     Bits more = b.ancestors;
     for (size_t x = 0; x < work_.size(); ++x) {
-      if (x != g && work_[x].merged_into == ~size_t(0) && work_[x].ancestors.test(h)) {
+      if (x != g && work_[x].merged_into == ~size_t(0) &&
+          work_[x].ancestors.test(h)) {
         work_[x].ancestors.set(g);
         work_[x].ancestors.merge(a.ancestors);
       }
@@ -242,10 +253,12 @@ class Grouper {
     std::vector<size_t> producers;
     for (uint32_t v : p_.inputs_of(n)) {
       int32_t h = group_of_value(root(v));
-      if (h >= 0 && work_[size_t(h)].group.fusible) producers.push_back(size_t(h));
+      if (h >= 0 && work_[size_t(h)].group.fusible)
+        producers.push_back(size_t(h));
     }
     std::sort(producers.begin(), producers.end(), std::greater<>());
-    producers.erase(std::unique(producers.begin(), producers.end()), producers.end());
+    producers.erase(std::unique(producers.begin(), producers.end()),
+                    producers.end());
     int inner = -1;
     size_t oldest = work_.size() > kWindow ? work_.size() - kWindow : 0;
     for (size_t g : producers) {
@@ -322,7 +335,8 @@ class Grouper {
           for (uint32_t v : p_.inputs_of(n)) {
             int32_t h = group_of_value(root(v));
             if (h < 0 || size_t(h) == g || done[size_t(h)] == 2) continue;
-            if (done[size_t(h)] == 1) throw std::logic_error("plan: cycle of groups");
+            if (done[size_t(h)] == 1)
+              throw std::logic_error("plan: cycle of groups");
             stack.push_back(size_t(h));
             ready = false;
             break;
@@ -345,10 +359,10 @@ class Grouper {
     hoist_updates();
   }
 
-  // A group whose results are all wanted frees arena memory by running early, and
-  // takes none: an optimizer's update of a parameter runs just after the
-  // parameter's gradient. It still follows every other reader of the arrays that
-  // it may overwrite.
+  // A group whose results are all wanted frees arena memory by running early,
+  // and takes none: an optimizer's update of a parameter runs just after the
+  // parameter's gradient. It still follows every other reader of the arrays
+  // that it may overwrite.
   void hoist_updates() {
     size_t count = result_.groups.size();
     std::vector<uint8_t> read_elsewhere(p_.values.size(), 0);
@@ -359,10 +373,12 @@ class Grouper {
       if (g < 0) continue;
       for (uint32_t v : p_.inputs_of(n)) {
         uint32_t u = root(v);
-        int32_t made = producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
+        int32_t made =
+            producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
         if (made < 0) {
           auto& readers = leaf_readers[u];
-          if (readers.empty() || readers.back() != size_t(g)) readers.push_back(size_t(g));
+          if (readers.empty() || readers.back() != size_t(g))
+            readers.push_back(size_t(g));
         } else if (made != g) {
           read_elsewhere[u] = 1;
           last_producer[size_t(g)] = std::max(last_producer[size_t(g)], made);
@@ -386,9 +402,11 @@ class Grouper {
       for (uint32_t n : group.nodes) {
         for (uint32_t v : p_.inputs_of(n)) {
           uint32_t u = root(v);
-          int32_t made = producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
+          int32_t made =
+              producer_[u] < 0 ? -1 : result_.group_of[size_t(producer_[u])];
           if (made >= 0) {
-            if (size_t(made) != g) earliest = std::max(earliest, key[size_t(made)]);
+            if (size_t(made) != g)
+              earliest = std::max(earliest, key[size_t(made)]);
           } else if (p_.spec(u).shape == p_.spec(group.space).shape) {
             for (size_t reader : leaf_readers[u]) {
               if (reader != g) earliest = std::max(earliest, reader);
@@ -398,8 +416,9 @@ class Grouper {
       }
       key[g] = std::min(g, earliest);
     }
-    std::stable_sort(order.begin(), order.end(),
-                     [&](size_t a, size_t b) { return key[a] < key[b]; });
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return key[a] < key[b];
+    });
     std::vector<Group> sorted;
     std::vector<int32_t> renumber(count);
     for (size_t g : order) {
@@ -427,7 +446,8 @@ Form form_of(const Shape& shape, const Shape& space, int inner_axes) {
   if (shape.empty()) return Form::row;
   if (inner_axes < 0) return Form::outside;
   size_t outer = space.size() - size_t(inner_axes);
-  if (shape.size() != outer && shape.size() != space.size()) return Form::outside;
+  if (shape.size() != outer && shape.size() != space.size())
+    return Form::outside;
   for (size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != (i < outer ? space[i] : 1)) return Form::outside;
   }
@@ -438,7 +458,8 @@ bool fusible(const Op& op) {
   return op.kind() == OpKind::row || as<AsType>(op) || as<Reduce>(op);
 }
 
-Grouping group_nodes(const Program& program, const std::vector<PlanValue>& values,
+Grouping group_nodes(const Program& program,
+                     const std::vector<PlanValue>& values,
                      const std::vector<uint8_t>& live) {
   return Grouper(program, values).run(live);
 }

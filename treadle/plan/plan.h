@@ -24,22 +24,22 @@ enum class Place : uint8_t {
 
 struct PlanValue {
   Place place = Place::none;
-  bool wanted = false;      // an array outside holds it
-  bool owned = false;       // memory: needs a buffer of its own, not arena space
-  bool contiguous = true;   // row-contiguous, whatever the sizes
-  uint32_t same_as = 0;     // the equal value that stands for it (often itself)
-  uint32_t base = 0;        // view: of which value
-  uint32_t spec = 0;        // the program's value whose shape and dtype it has
-  int32_t node = -1;        // view: the program's node that views
-  uint32_t last_use = 0;    // memory: the last step that reads it
+  bool wanted = false;     // an array outside holds it
+  bool owned = false;      // memory: needs a buffer of its own, not arena space
+  bool contiguous = true;  // row-contiguous, whatever the sizes
+  uint32_t same_as = 0;    // the equal value that stands for it (often itself)
+  uint32_t base = 0;       // view: of which value
+  uint32_t spec = 0;       // the program's value whose shape and dtype it has
+  int32_t node = -1;       // view: the program's node that views
+  uint32_t last_use = 0;   // memory: the last step that reads it
 };
 
 struct PlanStep {
   enum class Kind : uint8_t { op, fused, copy };
   Kind kind;
-  int32_t node = -1;   // op: of the program
-  OpPtr fused;         // fused: the Fused op
-  uint32_t space = 0;  // fused: the value whose shape is the space
+  int32_t node = -1;              // op: of the program
+  OpPtr fused;                    // fused: the Fused op
+  uint32_t space = 0;             // fused: the value whose shape is the space
   std::vector<uint32_t> in, out;  // values
   // Output first may take the memory of input second, if that dies here.
   std::vector<std::pair<uint32_t, uint32_t>> in_place;

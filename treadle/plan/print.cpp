@@ -1,8 +1,8 @@
 // Plans as text and as graphs, and the check that a plan is sound.
-#include <fmt/format.h>
-
 #include <map>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 #include "treadle/plan/fuse.h"
 #include "treadle/plan/plan.h"
@@ -15,30 +15,39 @@ std::string name_of(const Plan& plan, const Program& p, uint32_t v) {
   v = plan.values[v].same_as;
   std::string views;
   while (plan.values[v].place == Place::view) {
-    views = fmt::format("{}.{}", p.nodes[size_t(plan.values[v].node)].node->op->name(), views);
+    views = fmt::format(
+        "{}.{}", p.nodes[size_t(plan.values[v].node)].node->op->name(), views);
     v = plan.values[plan.values[v].base].same_as;
   }
   if (!views.empty()) views.pop_back();
-  return fmt::format("{}{}{}{}", p.is_leaf(v) ? "x" : "v", v, views.empty() ? "" : ".", views);
+  return fmt::format(
+      "{}{}{}{}", p.is_leaf(v) ? "x" : "v", v, views.empty() ? "" : ".", views);
 }
 
 std::string text_of(const Spec& spec) { return treadle::to_string(spec); }
 
 std::string label_of(const PlanStep& step, const Program& p) {
   switch (step.kind) {
-    case PlanStep::Kind::copy: return "copy";
+    case PlanStep::Kind::copy:
+      return "copy";
     case PlanStep::Kind::op: {
       const Node& n = *p.nodes[size_t(step.node)].node;
       std::string fields = n.op->describe();
       std::string at = n.module_path ? *n.module_path + ": " : "";
-      return fmt::format("{}{}{}{}{}", at, n.op->name(), fields.empty() ? "" : "(", fields,
+      return fmt::format("{}{}{}{}{}",
+                         at,
+                         n.op->name(),
+                         fields.empty() ? "" : "(",
+                         fields,
                          fields.empty() ? "" : ")");
     }
-    case PlanStep::Kind::fused: break;
+    case PlanStep::Kind::fused:
+      break;
   }
   std::string ops;
   for (uint32_t n : step.members) {
-    ops += fmt::format("{}{}", ops.empty() ? "" : " ", p.nodes[n].node->op->name());
+    ops += fmt::format(
+        "{}{}", ops.empty() ? "" : " ", p.nodes[n].node->op->name());
   }
   return fmt::format("fused[{}]", ops);
 }
@@ -46,9 +55,13 @@ std::string label_of(const PlanStep& step, const Program& p) {
 }  // namespace
 
 // Why the step that makes a value and the one that reads it are two.
-static std::string why_not_fused(const Program& p, const Plan& plan, const PlanStep& maker,
-                          const PlanStep& reader, uint32_t value) {
-  if (maker.kind == PlanStep::Kind::copy || reader.kind == PlanStep::Kind::copy) {
+static std::string why_not_fused(const Program& p,
+                                 const Plan& plan,
+                                 const PlanStep& maker,
+                                 const PlanStep& reader,
+                                 uint32_t value) {
+  if (maker.kind == PlanStep::Kind::copy ||
+      reader.kind == PlanStep::Kind::copy) {
     return "a copy to row order";
   }
   auto kernel = [&](const PlanStep& s) { return s.kind == PlanStep::Kind::op; };
@@ -70,7 +83,8 @@ static std::string why_not_fused(const Program& p, const Plan& plan, const PlanS
     }
   }
   if (made != read) {
-    return fmt::format("spaces {} and {} differ", to_string(made), to_string(read));
+    return fmt::format(
+        "spaces {} and {} differ", to_string(made), to_string(read));
   }
   if (a.inner_axes != b.inner_axes) {
     return fmt::format("rows of {} and of {} axes", a.inner_axes, b.inner_axes);
@@ -85,7 +99,8 @@ std::string to_string(const Plan& plan, const Program& p) {
     const PlanStep& step = plan.steps[i];
     out += fmt::format("{:3} {}\n", i, label_of(step, p));
     for (uint32_t v : step.in) {
-      out += fmt::format("      in  {} {}", name_of(plan, p, v),
+      out += fmt::format("      in  {} {}",
+                         name_of(plan, p, v),
                          text_of(p.spec(plan.values[v].spec)));
       uint32_t root = plan.values[v].same_as;
       while (plan.values[root].place == Place::view) {
@@ -93,15 +108,19 @@ std::string to_string(const Plan& plan, const Program& p) {
       }
       auto it = made_by.find(root);
       if (it != made_by.end()) {
-        out += fmt::format("  (from {}, not fused: {})", it->second,
-                           why_not_fused(p, plan, plan.steps[it->second], step, root));
+        out += fmt::format(
+            "  (from {}, not fused: {})",
+            it->second,
+            why_not_fused(p, plan, plan.steps[it->second], step, root));
       }
       out += "\n";
     }
     for (uint32_t v : step.out) {
       const PlanValue& value = plan.values[v];
-      out += fmt::format("      out {} {}{}\n", name_of(plan, p, v),
-                         text_of(p.spec(value.spec)), value.owned ? "" : "  (arena)");
+      out += fmt::format("      out {} {}{}\n",
+                         name_of(plan, p, v),
+                         text_of(p.spec(value.spec)),
+                         value.owned ? "" : "  (arena)");
       made_by[v] = i;
     }
   }
@@ -114,7 +133,8 @@ std::string to_dot(const Plan& plan, const Program& p) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const PlanStep& step = plan.steps[i];
     std::string label;
-    for (char c : label_of(step, p)) label += c == '"' ? std::string("\\\"") : std::string(1, c);
+    for (char c : label_of(step, p))
+      label += c == '"' ? std::string("\\\"") : std::string(1, c);
     out += fmt::format("  s{} [label=\"{}: {}\"];\n", i, i, label);
     for (uint32_t v : step.in) {
       uint32_t root = plan.values[v].same_as;
@@ -124,10 +144,15 @@ std::string to_dot(const Plan& plan, const Program& p) {
       std::string shape = text_of(p.spec(plan.values[v].spec));
       auto it = made_by.find(root);
       if (it == made_by.end()) {
-        out += fmt::format("  x{} [shape=ellipse];\n  x{} -> s{} [label=\"{}\"];\n", root,
-                           root, i, shape);
+        out += fmt::format(
+            "  x{} [shape=ellipse];\n  x{} -> s{} [label=\"{}\"];\n",
+            root,
+            root,
+            i,
+            shape);
       } else {
-        out += fmt::format("  s{} -> s{} [label=\"{}\"];\n", it->second, i, shape);
+        out +=
+            fmt::format("  s{} -> s{} [label=\"{}\"];\n", it->second, i, shape);
       }
     }
     for (uint32_t v : step.out) made_by[v] = i;
@@ -136,11 +161,14 @@ std::string to_dot(const Plan& plan, const Program& p) {
 }
 
 void verify(const Plan& plan, const Program& p) {
-  auto fail = [](const std::string& what) { throw std::logic_error("plan: " + what); };
+  auto fail = [](const std::string& what) {
+    throw std::logic_error("plan: " + what);
+  };
   std::vector<uint8_t> written(plan.values.size(), 0);
   auto root_of = [&](uint32_t v) {
     v = plan.values[v].same_as;
-    while (plan.values[v].place == Place::view) v = plan.values[plan.values[v].base].same_as;
+    while (plan.values[v].place == Place::view)
+      v = plan.values[plan.values[v].base].same_as;
     return v;
   };
   for (uint32_t i = 0; i < plan.steps.size(); ++i) {
@@ -152,8 +180,10 @@ void verify(const Plan& plan, const Program& p) {
       uint32_t r = root_of(v);
       const PlanValue& value = plan.values[r];
       if (value.place == Place::leaf) continue;
-      if (value.place != Place::memory) fail(fmt::format("step {} reads value {} that is nowhere", i, r));
-      if (!written[r]) fail(fmt::format("step {} reads value {} before it is written", i, r));
+      if (value.place != Place::memory)
+        fail(fmt::format("step {} reads value {} that is nowhere", i, r));
+      if (!written[r])
+        fail(fmt::format("step {} reads value {} before it is written", i, r));
       if (!value.owned && value.last_use < i) {
         fail(fmt::format("step {} reads value {} after its last use", i, r));
       }
@@ -165,7 +195,8 @@ void verify(const Plan& plan, const Program& p) {
   }
   for (uint32_t v = 0; v < p.values.size(); ++v) {
     uint32_t r = root_of(v);
-    if (plan.values[v].wanted && plan.values[r].place != Place::leaf && !written[r]) {
+    if (plan.values[v].wanted && plan.values[r].place != Place::leaf &&
+        !written[r]) {
       fail(fmt::format("wanted value {} is never written", v));
     }
   }

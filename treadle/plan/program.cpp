@@ -13,8 +13,8 @@ uint64_t hash_of(const Shape& s) {
   return h.result().lo;
 }
 
-// Numbers distinct shapes by first appearance: by comparison while there are few,
-// by a hash table beyond.
+// Numbers distinct shapes by first appearance: by comparison while there are
+// few, by a hash table beyond.
 class ShapeNumbers {
  public:
   void clear() {
@@ -77,7 +77,8 @@ Hash128 structure_key(const Program& p) {
   h.add(p.leaves.size());
   for (uint32_t v = 0; v < p.leaves.size(); ++v) {
     add_value(v);
-    h.add(uint64_t(p.leaves[v]->contiguous()) | uint64_t(p.leaves[v]->node->scalar) << 1);
+    h.add(uint64_t(p.leaves[v]->contiguous()) |
+          uint64_t(p.leaves[v]->node->scalar) << 1);
   }
   Specs in;
   for (size_t n = 0; n < p.nodes.size(); ++n) {
@@ -87,7 +88,8 @@ Hash128 structure_key(const Program& p) {
     h.add(node->region);
     auto inputs = p.inputs_of(n);
     for (uint32_t v : inputs) h.add(v);
-    for (uint32_t j = 0; j < node->num_outputs; ++j) add_value(p.nodes[n].first_out + j);
+    for (uint32_t j = 0; j < node->num_outputs; ++j)
+      add_value(p.nodes[n].first_out + j);
     if (op.kind() == OpKind::row) continue;
     in.clear();
     for (uint32_t v : inputs) in.push_back(p.spec(v));
@@ -95,7 +97,8 @@ Hash128 structure_key(const Program& p) {
     Hasher sizes;
     if (op.hash_sizes(sizes)) {
       Hash128 key = sizes.result();
-      auto it = std::find_if(size_fields.begin(), size_fields.end(),
+      auto it = std::find_if(size_fields.begin(),
+                             size_fields.end(),
                              [&](const auto& e) { return e.first == key; });
       if (it == size_fields.end()) {
         size_fields.emplace_back(key, uint32_t(size_fields.size()));
@@ -123,7 +126,8 @@ Hash128 size_key(const Program& p) {
     for (int64_t d : o->layout.strides) h.add(uint64_t(d));
   }
   for (const Program::Step& step : p.nodes) {
-    if (step.node->op->kind() == OpKind::row) continue;  // follows from its inputs
+    if (step.node->op->kind() == OpKind::row)
+      continue;  // follows from its inputs
     step.node->op->hash_sizes(h);
   }
   return h.result();

@@ -1,5 +1,5 @@
-// Program: the unevaluated nodes that one eval has collected, numbered. The input
-// of planning; it holds no decision.
+// Program: the unevaluated nodes that one eval has collected, numbered. The
+// input of planning; it holds no decision.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ struct Program {
   };
 
   std::vector<Output*> leaves;
-  std::vector<Step> nodes;        // in program order
-  std::vector<uint32_t> inputs;   // value numbers, node after node
-  std::vector<Output*> values;    // by value number
-  std::vector<uint8_t> wanted;    // by value number: somebody outside holds it
+  std::vector<Step> nodes;       // in program order
+  std::vector<uint32_t> inputs;  // value numbers, node after node
+  std::vector<Output*> values;   // by value number
+  std::vector<uint8_t> wanted;   // by value number: somebody outside holds it
 
   std::span<const uint32_t> inputs_of(size_t n) const {
     return {inputs.data() + nodes[n].first_in, nodes[n].node->num_inputs};

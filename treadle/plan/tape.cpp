@@ -1,18 +1,18 @@
 // Tapes as values: checking, printing, hashing, and the op that holds one.
 #include "treadle/plan/tape.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include <fmt/format.h>
 
 namespace treadle::plan {
 
 using Code = TapeValue::Code;
 
 std::string_view name_of(Lane lane) {
-  constexpr std::string_view names[kNumLanes] = {"f32", "f64", "i32", "i64",
-                                                 "u32", "u64", "c64"};
+  constexpr std::string_view names[kNumLanes] = {
+      "f32", "f64", "i32", "i64", "u32", "u64", "c64"};
   return names[static_cast<int>(lane)];
 }
 
@@ -26,9 +26,12 @@ namespace {
 
 int arity(const TapeValue& v) {
   switch (v.code) {
-    case Code::load: return 0;
-    case Code::row: return info(v.row).arity;
-    default: return 1;
+    case Code::load:
+      return 0;
+    case Code::row:
+      return info(v.row).arity;
+    default:
+      return 1;
   }
 }
 
@@ -47,7 +50,9 @@ std::string listing(const TapeValue& v, size_t position) {
     case Code::load:
       text = fmt::format("load x{} {}", v.index, name_of(v.dtype));
       break;
-    case Code::row: text = fmt::format("{} {}", info(v.row).name, args); break;
+    case Code::row:
+      text = fmt::format("{} {}", info(v.row).name, args);
+      break;
     case Code::convert:
       text = fmt::format("convert {} to {}", args, name_of(v.dtype));
       break;
@@ -57,17 +62,24 @@ std::string listing(const TapeValue& v, size_t position) {
     case Code::store:
       return fmt::format("y{} {} = {}", v.index, name_of(v.dtype), args);
     case Code::reduce_column:
-      return fmt::format("y{} {} = reduce_column {} {}", v.index,
-                         name_of(v.dtype), treadle::name_of(v.reduce), args);
+      return fmt::format("y{} {} = reduce_column {} {}",
+                         v.index,
+                         name_of(v.dtype),
+                         treadle::name_of(v.reduce),
+                         args);
   }
-  return fmt::format("v{} {}{} = {}", position, name_of(v.lane),
-                     v.uniform ? " per row" : "", text);
+  return fmt::format("v{} {}{} = {}",
+                     position,
+                     name_of(v.lane),
+                     v.uniform ? " per row" : "",
+                     text);
 }
 
-[[noreturn]] void malformed(const Tape& tape, size_t position,
+[[noreturn]] void malformed(const Tape& tape,
+                            size_t position,
                             std::string_view what) {
-  throw std::logic_error(fmt::format("[tape] value {}: {}\n{}", position, what,
-                                     tape.to_string()));
+  throw std::logic_error(
+      fmt::format("[tape] value {}: {}\n{}", position, what, tape.to_string()));
 }
 
 }  // namespace
@@ -109,7 +121,8 @@ void check(const Tape& tape) {
       expect(v.phase == phase, "a wrong phase");
     }
     switch (v.code) {
-      case Code::load: break;
+      case Code::load:
+        break;
       case Code::row: {
         const RowInfo& row = info(v.row);
         const bool choose = row.rule == Rule::choose;
@@ -153,16 +166,19 @@ void check(const Tape& tape) {
     }
   }
   for (size_t i = 0; i < loaded.size(); ++i) {
-    if (!loaded[i]) malformed(tape, values.size(), fmt::format("x{} is never loaded", i));
+    if (!loaded[i])
+      malformed(tape, values.size(), fmt::format("x{} is never loaded", i));
   }
   for (size_t i = 0; i < written.size(); ++i) {
-    if (!written[i]) malformed(tape, values.size(), fmt::format("y{} is never written", i));
+    if (!written[i])
+      malformed(tape, values.size(), fmt::format("y{} is never written", i));
   }
 }
 
 const Prepared::Base* Prepared::set(std::unique_ptr<const Base> made) const {
   const Base* first = nullptr;
-  if (value_.compare_exchange_strong(first, made.get(),
+  if (value_.compare_exchange_strong(first,
+                                     made.get(),
                                      std::memory_order_acq_rel,
                                      std::memory_order_acquire)) {
     return made.release();
@@ -195,8 +211,10 @@ bool Fused::same_as(const Op& other) const {
 }
 
 std::string Fused::describe() const {
-  return fmt::format("{} values, {} operands, {} outputs", tape.values.size(),
-                     tape.operands.size(), tape.outputs.size());
+  return fmt::format("{} values, {} operands, {} outputs",
+                     tape.values.size(),
+                     tape.operands.size(),
+                     tape.outputs.size());
 }
 
 // A tape exists inside a plan only, where shapes are known from the nodes it

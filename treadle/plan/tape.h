@@ -1,15 +1,17 @@
 // A tape: what one fused kernel computes, as a list of values in SSA form. The
-// CPU interprets it tile by tile (backend/cpu/tape.cpp), CUDA prints it as source
-// (backend/cuda/tape_source.cpp). A tape holds no length: shapes and strides are
-// arguments of the kernel.
+// CPU interprets it tile by tile (backend/cpu/tape.cpp), CUDA prints it as
+// source (backend/cuda/tape_source.cpp). A tape holds no length: shapes and
+// strides are arguments of the kernel.
 //
-// A tape runs over a space of some rank whose last `inner_axes` axes form a row:
-// space = outer x inner. A value is a whole tile of the row or, when `uniform`,
-// one number per row. Reductions:
-//   reduce_row     over the row: gives one number per row, which values after it
+// A tape runs over a space of some rank whose last `inner_axes` axes form a
+// row: space = outer x inner. A value is a whole tile of the row or, when
+// `uniform`, one number per row. Reductions:
+//   reduce_row     over the row: gives one number per row, which values after
+//   it
 //                  may use; they form a later phase over the same row
 //   reduce_column  over the outer axes: ends in an output of the inner shape
-// Without reductions inner_axes is 0 and the kernel may cut the space as it likes.
+// Without reductions inner_axes is 0 and the kernel may cut the space as it
+// likes.
 #pragma once
 
 #include <atomic>
@@ -28,33 +30,49 @@
 namespace treadle::plan {
 
 // The type in which a value is computed. bool and small integers are widened:
-// bool, uint8, uint16 -> u32 (bool holds 0 or 1), int8, int16 -> i32; float16 and
-// bfloat16 -> f32.
+// bool, uint8, uint16 -> u32 (bool holds 0 or 1), int8, int16 -> i32; float16
+// and bfloat16 -> f32.
 enum class Lane : uint8_t { f32, f64, i32, i64, u32, u64, c64 };
 inline constexpr int kNumLanes = 7;
 
 constexpr Lane lane_of(Dtype t) {
-  constexpr Lane lanes[kNumDtypes] = {
-      Lane::u32, Lane::u32, Lane::u32, Lane::u32, Lane::u64, Lane::i32, Lane::i32,
-      Lane::i32, Lane::i64, Lane::f32, Lane::f32, Lane::f32, Lane::f64, Lane::c64};
+  constexpr Lane lanes[kNumDtypes] = {Lane::u32,
+                                      Lane::u32,
+                                      Lane::u32,
+                                      Lane::u32,
+                                      Lane::u64,
+                                      Lane::i32,
+                                      Lane::i32,
+                                      Lane::i32,
+                                      Lane::i64,
+                                      Lane::f32,
+                                      Lane::f32,
+                                      Lane::f32,
+                                      Lane::f64,
+                                      Lane::c64};
   return lanes[static_cast<int>(t)];
 }
 std::string_view name_of(Lane lane);
 
-// Whether rows of a rule take inputs of a lane (choose: the last two, the first is
-// u32), and the lane of the result. Truth values are 0 or 1 in u32.
+// Whether rows of a rule take inputs of a lane (choose: the last two, the first
+// is u32), and the lane of the result. Truth values are 0 or 1 in u32.
 constexpr bool takes_lane(Rule rule, Lane lane) {
   switch (rule) {
     case Rule::same:
     case Rule::magnitude:
     case Rule::compare:
-    case Rule::choose: return true;
-    case Rule::real: return lane != Lane::c64;
+    case Rule::choose:
+      return true;
+    case Rule::real:
+      return lane != Lane::c64;
     case Rule::float_like:
       return lane == Lane::f32 || lane == Lane::f64 || lane == Lane::c64;
-    case Rule::real_float: return lane == Lane::f32 || lane == Lane::f64;
-    case Rule::logical: return lane == Lane::u32;
-    case Rule::integer: break;
+    case Rule::real_float:
+      return lane == Lane::f32 || lane == Lane::f64;
+    case Rule::logical:
+      return lane == Lane::u32;
+    case Rule::integer:
+      break;
   }
   return lane != Lane::f32 && lane != Lane::f64 && lane != Lane::c64;
 }
@@ -113,8 +131,8 @@ struct Tape {
 // wrong lane, a uniform mismatch, an operand that is never loaded.
 void check(const Tape& tape);
 
-// What a backend has made of an op, kept with it: filled by the first run, freed
-// with the op, and not copied. Safe to fill from several threads.
+// What a backend has made of an op, kept with it: filled by the first run,
+// freed with the op, and not copied. Safe to fill from several threads.
 class Prepared {
  public:
   struct Base {
@@ -151,8 +169,14 @@ class Fused : public Op {
   bool same_as(const Op& other) const override;
   std::string describe() const override;
   Specs infer(std::span<const Spec>) const override;
-  Arrays jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;
-  Arrays vjp(const Arrays&, const Arrays&, const Arrays&, Argnums) const override;
+  Arrays jvp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override;
+  Arrays vjp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override;
   Mapped vmap(const Arrays&, std::span<const int>) const override;
 };
 

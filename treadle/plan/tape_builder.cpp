@@ -21,7 +21,9 @@ bool strict_half() {
 
 class Builder {
  public:
-  Builder(const Program& p, const std::vector<PlanValue>& values, const Group& group,
+  Builder(const Program& p,
+          const std::vector<PlanValue>& values,
+          const Group& group,
           const std::vector<uint32_t>& outputs)
       : p_(p), values_(values), group_(group), outputs_(outputs) {
     tape_.inner_axes = std::max(group.inner_axes, 0);
@@ -64,7 +66,8 @@ class Builder {
   uint16_t value(uint32_t v) {
     v = values_[v].same_as;
     uint32_t u = v;
-    while (values_[u].place == Place::view && u < p_.values.size() && !inside_.count(u)) {
+    while (values_[u].place == Place::view && u < p_.values.size() &&
+           !inside_.count(u)) {
       uint32_t next = values_[values_[u].base].same_as;
       if (next >= p_.values.size()) break;
       u = next;
@@ -79,8 +82,10 @@ class Builder {
     load.lane = lane_of(spec.dtype);
     load.dtype = spec.dtype;
     load.index = uint16_t(tape_.operands.size());
-    load.uniform = tape_.inner_axes > 0 &&
-        form_of(spec.shape, p_.spec(group_.space).shape, group_.inner_axes) != Form::full;
+    load.uniform =
+        tape_.inner_axes > 0 &&
+        form_of(spec.shape, p_.spec(group_.space).shape, group_.inner_axes) !=
+            Form::full;
     tape_.operands.push_back(spec.dtype);
     step_.in.push_back(v);
     return loads_[v] = push(load);
@@ -101,7 +106,8 @@ class Builder {
       bool row = r->axes.front() == int(space.size()) - group_.inner_axes &&
                  int(r->axes.size()) == group_.inner_axes;
       TapeValue v{};
-      v.code = row ? TapeValue::Code::reduce_row : TapeValue::Code::reduce_column;
+      v.code =
+          row ? TapeValue::Code::reduce_row : TapeValue::Code::reduce_column;
       v.lane = at(x).lane;
       v.reduce = r->reduce;
       v.dtype = dtype;
@@ -132,14 +138,16 @@ class Builder {
       at_tape = push(v);
       if (must_wrap(row, dtype)) at_tape = convert(at_tape, dtype);
     }
-    bool wanted = std::find(outputs_.begin(), outputs_.end(), out) != outputs_.end();
+    bool wanted =
+        std::find(outputs_.begin(), outputs_.end(), out) != outputs_.end();
     bool explicit_cast = at(at_tape).code == TapeValue::Code::convert;
     if (is_half(dtype) && (wanted || strict_half()) && !explicit_cast) {
       at_tape = convert(at_tape, dtype);
     }
     tape_value_[out] = at_tape;
     if (!wanted) return;
-    OutputForm form = form_of(p_.spec(out).shape, p_.spec(group_.space).shape,
+    OutputForm form = form_of(p_.spec(out).shape,
+                              p_.spec(group_.space).shape,
                               group_.inner_axes) == Form::full &&
                               at(at_tape).code != TapeValue::Code::reduce_row
                           ? OutputForm::full
@@ -158,7 +166,8 @@ class Builder {
   // Results that need not be of their dtype yet: narrow integers may have
   // overflowed, arithmetic on bool may be neither 0 nor 1.
   static bool must_wrap(Row row, Dtype dtype) {
-    if (dtype == bool_) return info(row).rule != Rule::compare && info(row).rule != Rule::logical;
+    if (dtype == bool_)
+      return info(row).rule != Rule::compare && info(row).rule != Rule::logical;
     return is_integer(dtype) && size_of(dtype) < 4;
   }
 
@@ -174,10 +183,10 @@ class Builder {
     return v.code == TapeValue::Code::row ? info(v.row).arity : 1;
   }
 
-  // Output j may lie in operand i's memory when the kernel, going through a tile
-  // phase by phase and in tape order, has read the operand for the last time when
-  // it writes. A value of an early phase may be computed again in each later phase
-  // that uses it, so its operands count as read there too.
+  // Output j may lie in operand i's memory when the kernel, going through a
+  // tile phase by phase and in tape order, has read the operand for the last
+  // time when it writes. A value of an early phase may be computed again in
+  // each later phase that uses it, so its operands count as read there too.
   void find_in_place() {
     std::vector<uint32_t> phases(tape_.values.size());  // a bit for each
     std::vector<std::vector<uint16_t>> readers(tape_.values.size());
@@ -186,7 +195,8 @@ class Builder {
       phases[i] |= 1u << std::min<int>(v.phase, 31);
       const uint16_t inputs[] = {v.a, v.b, v.c};
       for (int k = 0; k < arity(v); ++k) {
-        if (at(inputs[k]).code != TapeValue::Code::reduce_row) phases[inputs[k]] |= phases[i];
+        if (at(inputs[k]).code != TapeValue::Code::reduce_row)
+          phases[inputs[k]] |= phases[i];
         readers[inputs[k]].push_back(uint16_t(i));
       }
     }
@@ -203,7 +213,8 @@ class Builder {
       for (const auto& [v, load] : loads_) {
         const TapeValue& l = at(load);
         if (l.uniform || l.dtype != tape_.outputs[j].dtype) continue;
-        if (read_before(load, computed_[j])) step_.in_place.emplace_back(j, l.index);
+        if (read_before(load, computed_[j]))
+          step_.in_place.emplace_back(j, l.index);
       }
     }
     std::sort(step_.in_place.begin(), step_.in_place.end());
@@ -222,8 +233,10 @@ class Builder {
 
 }  // namespace
 
-PlanStep make_fused(const Program& program, const std::vector<PlanValue>& values,
-                    const Group& group, const std::vector<uint32_t>& outputs) {
+PlanStep make_fused(const Program& program,
+                    const std::vector<PlanValue>& values,
+                    const Group& group,
+                    const std::vector<uint32_t>& outputs) {
   return Builder(program, values, group, outputs).run();
 }
 

@@ -12,13 +12,19 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual int device_count() const = 0;
-  // Fresh memory, 64-byte aligned; null when there is none. The allocator caches
-  // above this, so it is called rarely.
+  // Fresh memory, 64-byte aligned; null when there is none. The allocator
+  // caches above this, so it is called rarely.
   virtual void* allocate(size_t bytes, int device) = 0;
   virtual void free(void* memory, size_t bytes, int device) = 0;
   // Moves bytes between this device and the host.
-  virtual void copy_in(void* to, const void* host, size_t bytes, int device) = 0;
-  virtual void copy_out(void* host, const void* from, size_t bytes, int device) = 0;
+  virtual void copy_in(void* to,
+                       const void* host,
+                       size_t bytes,
+                       int device) = 0;
+  virtual void copy_out(void* host,
+                        const void* from,
+                        size_t bytes,
+                        int device) = 0;
   virtual KernelTable& kernels() = 0;
   // Threads (or their like) a kernel may use when nothing else runs.
   virtual int threads() const = 0;

@@ -11,7 +11,8 @@ namespace treadle::runtime {
 namespace {
 
 std::atomic<Backend*>& slot(Device::Type type) {
-  static std::array<std::atomic<Backend*>, 2> backends{&treadle::backend::cpu::backend(), nullptr};
+  static std::array<std::atomic<Backend*>, 2> backends{
+      &treadle::backend::cpu::backend(), nullptr};
   return backends[static_cast<size_t>(type)];
 }
 
@@ -20,7 +21,9 @@ std::atomic<Backend*>& slot(Device::Type type) {
 Backend& backend(Device::Type type) {
   Backend* b = slot(type).load(std::memory_order_acquire);
   if (!b) {
-    unsupported("device", "this build or machine has no GPU backend; use the cpu device.");
+    unsupported(
+        "device",
+        "this build or machine has no GPU backend; use the cpu device.");
   }
   return *b;
 }
@@ -29,6 +32,8 @@ bool has_backend(Device::Type type) { return slot(type).load() != nullptr; }
 
 void set_backend(Device::Type type, Backend* b) { slot(type) = b; }
 
-KernelTable& kernel_table(Device::Type device) { return backend(device).kernels(); }
+KernelTable& kernel_table(Device::Type device) {
+  return backend(device).kernels();
+}
 
 }  // namespace treadle::runtime

@@ -33,7 +33,8 @@ class Collector {
     find_wanted();
   }
 
-  void run_body(const Graph& graph, std::span<Node* const> nodes,
+  void run_body(const Graph& graph,
+                std::span<Node* const> nodes,
                 std::vector<uint32_t>* outputs) {
     body_ = true;
     mark_ = next_mark();
@@ -140,7 +141,9 @@ class Collector {
       fresh.push_back(m);
       for (const array& x : m->inputs()) visit(x);
     }
-    std::sort(fresh.begin(), fresh.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+    std::sort(fresh.begin(), fresh.end(), [](Node* a, Node* b) {
+      return a->seq < b->seq;
+    });
     for (Node* m : fresh) {
       m->in_trace = false;
       add(m);
@@ -160,7 +163,9 @@ class Collector {
   }
 
   uint32_t number(Ref r) const {
-    return r.step == kLeaf ? r.index : out_.program.nodes[size_t(r.step)].first_out + r.index;
+    return r.step == kLeaf
+               ? r.index
+               : out_.program.nodes[size_t(r.step)].first_out + r.index;
   }
 
   void number_values() {
@@ -199,7 +204,8 @@ class Collector {
   bool body_ = false;  // of a traced function: placeholders are leaves
   uint64_t mark_ = 0;
   std::vector<std::pair<uint64_t, uint32_t>> scalars_;
-  static std::vector<Ref> input_refs_;  // keeps its capacity; the eval mutex is held
+  static std::vector<Ref>
+      input_refs_;  // keeps its capacity; the eval mutex is held
 };
 
 std::vector<Collector::Ref> Collector::input_refs_;
@@ -218,7 +224,8 @@ void Segment::clear() {
   leaf_edges.clear();
 }
 
-void find_unevaluated(std::span<const array> targets, std::vector<Node*>& found) {
+void find_unevaluated(std::span<const array> targets,
+                      std::vector<Node*>& found) {
   found.clear();
   uint64_t mark = next_mark();
   auto visit = [&](const array& a) {
@@ -253,7 +260,9 @@ std::vector<Node*> body_nodes(const Graph& graph) {
   std::vector<Node*> found, stack;
   auto visit = [&](const array& a) {
     Node* n = a.node();
-    if (n->plan_mark == mark || n->placeholder || n->seq < graph.first_seq || !n->op) return;
+    if (n->plan_mark == mark || n->placeholder || n->seq < graph.first_seq ||
+        !n->op)
+      return;
     n->plan_mark = mark;
     stack.push_back(n);
   };
@@ -264,17 +273,22 @@ std::vector<Node*> body_nodes(const Graph& graph) {
     found.push_back(n);
     for (const array& x : n->inputs()) visit(x);
   }
-  std::sort(found.begin(), found.end(), [](Node* a, Node* b) { return a->seq < b->seq; });
+  std::sort(found.begin(), found.end(), [](Node* a, Node* b) {
+    return a->seq < b->seq;
+  });
   return found;
 }
 
-Segment collect_body(const Graph& graph, std::span<Node* const> nodes,
+Segment collect_body(const Graph& graph,
+                     std::span<Node* const> nodes,
                      std::vector<uint32_t>* outputs) {
   Segment s;
   Collector(s).run_body(graph, nodes, outputs);
   return s;
 }
 
-void collect(std::span<Node* const> nodes, Segment& out) { Collector(out).run(nodes); }
+void collect(std::span<Node* const> nodes, Segment& out) {
+  Collector(out).run(nodes);
+}
 
 }  // namespace treadle::runtime

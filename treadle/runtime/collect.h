@@ -15,16 +15,16 @@ namespace treadle::runtime {
 struct Segment {
   void clear();
 
-
   Stream stream;
   plan::Program program;
   std::vector<array> keep_alive;  // expansions made while collecting
   // Outputs that somebody outside holds, and the value each gets.
   std::vector<std::pair<Output*, uint32_t>> results;
-  // Collected nodes, expanded composites among them: what is done after binding.
+  // Collected nodes, expanded composites among them: what is done after
+  // binding.
   std::vector<Node*> nodes;
-  // By leaf: the handles that the collected nodes hold. The leaf's memory may be
-  // taken over when it has no others.
+  // By leaf: the handles that the collected nodes hold. The leaf's memory may
+  // be taken over when it has no others.
   std::vector<uint32_t> leaf_edges;
 };
 
@@ -32,7 +32,8 @@ struct Segment {
 // looking inside composites. Throws for a placeholder.
 std::vector<Node*> unevaluated(std::span<const array> targets);
 // The same into `found`, which keeps its capacity.
-void find_unevaluated(std::span<const array> targets, std::vector<Node*>& found);
+void find_unevaluated(std::span<const array> targets,
+                      std::vector<Node*>& found);
 
 // Numbers the nodes of one segment. Inputs from elsewhere must be evaluated.
 // Composites without a kernel on the device are replaced by their expansion.
@@ -42,7 +43,8 @@ void collect(std::span<Node* const> nodes, Segment& out);
 // The nodes of a traced function's body, in program order, and their program:
 // placeholders are leaves, exactly the graph's outputs are wanted.
 std::vector<Node*> body_nodes(const Graph& graph);
-Segment collect_body(const Graph& graph, std::span<Node* const> nodes,
+Segment collect_body(const Graph& graph,
+                     std::span<Node* const> nodes,
                      std::vector<uint32_t>* outputs);
 
 }  // namespace treadle::runtime

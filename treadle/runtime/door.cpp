@@ -1,11 +1,12 @@
-// What array asks of the runtime: graph/door.h and the methods of array that need
-// a value.
-#include <fmt/format.h>
+// What array asks of the runtime: graph/door.h and the methods of array that
+// need a value.
+#include "treadle/graph/door.h"
 
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include "treadle/base/error.h"
-#include "treadle/graph/door.h"
 #include "treadle/graph/node.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
@@ -23,7 +24,9 @@ BufferPtr allocate(size_t bytes, Device device) {
   return runtime::allocate(bytes, device);
 }
 
-void check_kernel(const Op& op, std::span<const Spec> in, std::span<const Spec> out,
+void check_kernel(const Op& op,
+                  std::span<const Spec> in,
+                  std::span<const Spec> out,
                   Stream stream) {
   if (op.kind() != OpKind::plain) {
     runtime::backend(stream.device.type);
@@ -31,9 +34,12 @@ void check_kernel(const Op& op, std::span<const Spec> in, std::span<const Spec> 
   }
   std::string why;
   if (runtime::kernel_table(stream.device.type).find(op, in, out, &why)) return;
-  unsupported(op.name(), fmt::format("has no {} kernel{}{}.",
-                                     stream.device.type == Device::Type::cpu ? "CPU" : "GPU",
-                                     why.empty() ? "" : ": ", why));
+  unsupported(
+      op.name(),
+      fmt::format("has no {} kernel{}{}.",
+                  stream.device.type == Device::Type::cpu ? "CPU" : "GPU",
+                  why.empty() ? "" : ": ",
+                  why));
 }
 
 void flush(const array& last) { runtime::start({&last, 1}); }
@@ -64,8 +70,8 @@ Output* on_host(const array& a) {
   if (!o->buffer || o->buffer->device.type == Device::Type::cpu) return o;
   if (!o->resident_copy) {
     BufferPtr copy = runtime::copy_to_device(*o->buffer.get(), cpu);
-    o->resident_copy =
-        std::make_unique<array>(make_leaf(o->spec, o->layout, std::move(copy), cpu));
+    o->resident_copy = std::make_unique<array>(
+        make_leaf(o->spec, o->layout, std::move(copy), cpu));
   }
   return o->resident_copy->output();
 }
@@ -74,8 +80,11 @@ Output* on_host(const array& a) {
 
 void array::item_bytes(void* to, Dtype dtype) const {
   if (size() != 1) {
-    invalid("item", fmt::format("asked of an array of {} elements, shape {}; expected "
-                                "one element.", size(), to_string(shape())));
+    invalid("item",
+            fmt::format("asked of an array of {} elements, shape {}; expected "
+                        "one element.",
+                        size(),
+                        to_string(shape())));
   }
   eval();
   Output* o = on_host(*this);
@@ -84,13 +93,15 @@ void array::item_bytes(void* to, Dtype dtype) const {
     std::memcpy(&v, o->address(), sizeof v);
     visit_dtype(dtype, [&]<class To>() {
       To r;
-      if constexpr (std::is_same_v<From, complex64_t> && std::is_same_v<To, complex64_t>) {
+      if constexpr (std::is_same_v<From, complex64_t> &&
+                    std::is_same_v<To, complex64_t>) {
         r = v;
       } else if constexpr (std::is_same_v<From, complex64_t>) {
         r = static_cast<To>(v.real());
       } else if constexpr (std::is_same_v<To, complex64_t>) {
         r = To(static_cast<float>(v), 0.0f);
-      } else if constexpr (std::is_same_v<To, float16_t> || std::is_same_v<To, bfloat16_t>) {
+      } else if constexpr (std::is_same_v<To, float16_t> ||
+                           std::is_same_v<To, bfloat16_t>) {
         r = To(static_cast<float>(v));
       } else {
         r = static_cast<To>(v);
@@ -102,8 +113,10 @@ void array::item_bytes(void* to, Dtype dtype) const {
 
 const void* array::data_bytes(Dtype dtype) const {
   if (dtype != this->dtype()) {
-    invalid("data", fmt::format("asked as {} of an array of {}.", name_of(dtype),
-                                name_of(this->dtype())));
+    invalid("data",
+            fmt::format("asked as {} of an array of {}.",
+                        name_of(dtype),
+                        name_of(this->dtype())));
   }
   eval();
   return on_host(*this)->address();

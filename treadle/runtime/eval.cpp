@@ -20,8 +20,8 @@ namespace treadle::runtime {
 
 namespace {
 
-// Held while nodes are collected, counted and bound, and for the few microseconds
-// of plans too small for the executor.
+// Held while nodes are collected, counted and bound, and for the few
+// microseconds of plans too small for the executor.
 std::mutex& eval_mutex() {
   static auto* m = new std::mutex;
   return *m;
@@ -29,8 +29,8 @@ std::mutex& eval_mutex() {
 
 thread_local bool evaluating = false;
 
-// A plan that touches fewer bytes runs at once on the calling thread: waking the
-// executor and its threads would cost more.
+// A plan that touches fewer bytes runs at once on the calling thread: waking
+// the executor and its threads would cost more.
 constexpr size_t kInlineBytes = 192 * 1024;
 
 // The event of work that failed on the calling thread.
@@ -56,7 +56,8 @@ void check_inputs(const std::vector<std::shared_ptr<Event>>& after) {
 // The leaf on the device where it is read: a second copy, kept with the array.
 Output* resident(Output* o, Device device) {
   if (!o->buffer || o->buffer->device == device) return o;
-  if (o->resident_copy && o->resident_copy->output()->buffer->device == device) {
+  if (o->resident_copy &&
+      o->resident_copy->output()->buffer->device == device) {
     return o->resident_copy->output();
   }
   if (o->node->event) o->node->event->wait();
@@ -78,7 +79,8 @@ struct Work {
 
 bool pending(std::span<Output* const> leaves) {
   for (Output* o : leaves) {
-    if (o->node->event && !(o->node->event->done() && !o->node->event->error())) return true;
+    if (o->node->event && !(o->node->event->done() && !o->node->event->error()))
+      return true;
   }
   return false;
 }
@@ -93,9 +95,9 @@ void settle(const Work& w, Run& run, const std::shared_ptr<Event>& event) {
 }
 
 void launch(const Work& w) {
-  bool inline_run = !executor_available() ||
-                    (w.instance->touched_bytes < kInlineBytes && executor_idle() &&
-                     !pending(w.leaves));
+  bool inline_run =
+      !executor_available() || (w.instance->touched_bytes < kInlineBytes &&
+                                executor_idle() && !pending(w.leaves));
   if (inline_run) {
     static Run run;  // the eval mutex is held
     runtime::bind(w.instance, w.leaves, w.free_leaf, w.stream, true, run);
@@ -114,7 +116,8 @@ void launch(const Work& w) {
   runtime::bind(w.instance, w.leaves, w.free_leaf, w.stream, false, *run);
   for (auto [o, v] : w.results) run->buffer_of(v);
   int threads = backend(w.stream.device.type).threads();
-  Run bound = *run;  // the job may end, and drop its own, before it is read here
+  Run bound =
+      *run;  // the job may end, and drop its own, before it is read here
   auto event = enqueue([run = std::move(run), threads]() mutable {
     check_inputs(run->after);
     execute(*run, threads);
@@ -146,8 +149,12 @@ void run_plain(std::span<Node* const> nodes) {
     free_leaf.push_back(only_here && here == o);
     o = s.program.values[i] = here;
   }
-  launch({instance_for(s.program, s.stream.device.type), s.program.leaves, free_leaf,
-          s.results, s.nodes, s.stream});
+  launch({instance_for(s.program, s.stream.device.type),
+          s.program.leaves,
+          free_leaf,
+          s.results,
+          s.nodes,
+          s.stream});
 }
 
 void run_region(Node* n) {
@@ -173,12 +180,18 @@ void run_region(Node* n) {
     return;
   }
   RegionCall call = region_call(graph, *n);
-  launch({call.instance, call.leaves, call.free_leaf, call.results, {&n, 1}, n->stream});
+  launch({call.instance,
+          call.leaves,
+          call.free_leaf,
+          call.results,
+          {&n, 1},
+          n->stream});
 }
 
 }  // namespace
 
-void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& event) {
+void mark_evaluated(std::span<Node* const> nodes,
+                    const std::shared_ptr<Event>& event) {
   for (Node* n : nodes) {
     bool bound = false;
     for (Output& o : n->outputs()) bound = bound || o.buffer;
@@ -227,14 +240,16 @@ void run_nodes(const std::vector<Node*>& nodes) {
   }
 }
 
-void for_each_plan(std::span<const array> targets,
-                   const std::function<void(const plan::Plan&, const plan::Program&)>& f) {
+void for_each_plan(
+    std::span<const array> targets,
+    const std::function<void(const plan::Plan&, const plan::Program&)>& f) {
   std::lock_guard lock(eval_mutex());
   std::vector<Node*> nodes = unevaluated(targets);
   for (size_t i = 0; i < nodes.size();) {
     size_t end = i + 1;
     bool region = nodes[i]->op->kind() == OpKind::region;
-    while (!region && end < nodes.size() && nodes[end]->stream == nodes[i]->stream &&
+    while (!region && end < nodes.size() &&
+           nodes[end]->stream == nodes[i]->stream &&
            nodes[end]->op->kind() != OpKind::region) {
       ++end;
     }
@@ -265,7 +280,8 @@ void wait(std::span<const array> targets) {
   for (const array& a : targets) {
     if (a.null()) continue;
     Node* n = a.node();
-    if (n->status.load(std::memory_order_acquire) != Status::scheduled) continue;
+    if (n->status.load(std::memory_order_acquire) != Status::scheduled)
+      continue;
     n->event->wait();
     if (auto error = n->event->error()) std::rethrow_exception(error);
   }

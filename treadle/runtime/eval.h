@@ -22,15 +22,17 @@ void start(std::span<const array> targets);
 // Waits for the targets and throws what their computation threw.
 void wait(std::span<const array> targets);
 
-// Plans what the targets need, segment by segment, and runs nothing. Inputs that
-// are pending count as if they were row-contiguous.
-void for_each_plan(std::span<const array> targets,
-                   const std::function<void(const plan::Plan&, const plan::Program&)>& f);
+// Plans what the targets need, segment by segment, and runs nothing. Inputs
+// that are pending count as if they were row-contiguous.
+void for_each_plan(
+    std::span<const array> targets,
+    const std::function<void(const plan::Plan&, const plan::Program&)>& f);
 
 // Runs collected nodes, segment by segment. The eval mutex is held.
 void run_nodes(const std::vector<Node*>& nodes);
 // The nodes have buffers: their values are there, or will be with the event.
-void mark_evaluated(std::span<Node* const> nodes, const std::shared_ptr<Event>& event);
+void mark_evaluated(std::span<Node* const> nodes,
+                    const std::shared_ptr<Event>& event);
 
 }  // namespace runtime
 }  // namespace treadle

@@ -1,11 +1,11 @@
 #include "treadle/runtime/executor.h"
 
-#include <pthread.h>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
+
+#include <pthread.h>
 
 namespace treadle::runtime {
 
@@ -109,8 +109,8 @@ class Executor {
 
 std::atomic<bool> inline_only{false};
 
-// Never destroyed, since arrays may be evaluated by other statics; it is stopped
-// at exit so that no kernel runs while the process is being taken down.
+// Never destroyed, since arrays may be evaluated by other statics; it is
+// stopped at exit so that no kernel runs while the process is being taken down.
 Executor& executor() {
   static Executor* e = [] {
     auto* made = new Executor;
@@ -135,6 +135,8 @@ std::shared_ptr<Event> enqueue(std::function<void()> job) {
 
 bool executor_idle() { return inline_only || executor().idle(); }
 bool executor_available() { return !inline_only; }
-void drain() { enqueue([] {})->wait(); }
+void drain() {
+  enqueue([] {})->wait();
+}
 
 }  // namespace treadle::runtime

@@ -7,17 +7,19 @@ namespace treadle {
 
 std::string plan_text(std::span<const array> arrays) {
   std::string out;
-  runtime::for_each_plan(arrays, [&](const plan::Plan& plan, const plan::Program& p) {
-    out += plan::to_string(plan, p);
-  });
+  runtime::for_each_plan(arrays,
+                         [&](const plan::Plan& plan, const plan::Program& p) {
+                           out += plan::to_string(plan, p);
+                         });
   return out;
 }
 
 std::string plan_dot(std::span<const array> arrays) {
   std::string out;
-  runtime::for_each_plan(arrays, [&](const plan::Plan& plan, const plan::Program& p) {
-    out += plan::to_dot(plan, p);
-  });
+  runtime::for_each_plan(arrays,
+                         [&](const plan::Plan& plan, const plan::Program& p) {
+                           out += plan::to_dot(plan, p);
+                         });
   return out;
 }
 

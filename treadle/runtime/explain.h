@@ -9,8 +9,8 @@
 
 namespace treadle {
 
-// One step a line: the op or fused ops, what it reads and writes, with the module
-// path where there is one. Empty when everything is evaluated.
+// One step a line: the op or fused ops, what it reads and writes, with the
+// module path where there is one. Empty when everything is evaluated.
 std::string plan_text(std::span<const array> arrays);
 // The same as a graph for graphviz.
 std::string plan_dot(std::span<const array> arrays);

@@ -1,9 +1,9 @@
 #include "treadle/runtime/instance.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
@@ -25,7 +25,9 @@ class ArenaPlan {
     bytes = (bytes + 63) / 64 * 64;
     auto best = free_.end();
     for (auto it = free_.begin(); it != free_.end(); ++it) {
-      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
+      if (it->second >= bytes &&
+          (best == free_.end() || it->second < best->second))
+        best = it;
     }
     if (best != free_.end()) {
       auto [at, size] = *best;
@@ -70,8 +72,13 @@ class ArenaPlan {
 
 class Builder {
  public:
-  Builder(std::shared_ptr<const Plan> plan, const Program& p, Device::Type device)
-      : p_(p), table_(kernel_table(device)), threads_(backend(device).threads()), made_(std::make_shared<Instance>()) {
+  Builder(std::shared_ptr<const Plan> plan,
+          const Program& p,
+          Device::Type device)
+      : p_(p),
+        table_(kernel_table(device)),
+        threads_(backend(device).threads()),
+        made_(std::make_shared<Instance>()) {
     made_->plan = std::move(plan);
   }
 
@@ -115,9 +122,10 @@ class Builder {
       resolve(base);
       const Op& op = *p_.nodes[size_t(value.node)].node->op;
       made_->roots[v] = made_->roots[base];
-      if (!op.view(spec(base), made_->layouts[base], spec(v), &made_->layouts[v])) {
-        throw std::logic_error(fmt::format("plan: [{}] cannot view its input",
-                                           op.name()));
+      if (!op.view(
+              spec(base), made_->layouts[base], spec(v), &made_->layouts[v])) {
+        throw std::logic_error(
+            fmt::format("plan: [{}] cannot view its input", op.name()));
       }
       return;
     }
@@ -148,8 +156,9 @@ class Builder {
       fill_fused(step, call);
     } else {
       static const OpPtr copy = make_op(Contiguous{});
-      call.op = step.kind == PlanStep::Kind::copy ? copy
-                                                  : p_.nodes[size_t(step.node)].node->op;
+      call.op = step.kind == PlanStep::Kind::copy
+                    ? copy
+                    : p_.nodes[size_t(step.node)].node->op;
       for (uint32_t v : step.in) {
         call.in.push_back(operand(v));
         call.in_at.push_back(address(v));
@@ -177,16 +186,19 @@ class Builder {
     return n;
   }
 
-  void choose_kernel(Instance::Call& call, std::span<const Spec> in,
+  void choose_kernel(Instance::Call& call,
+                     std::span<const Spec> in,
                      std::span<const Spec> out) {
     std::string why;
     call.kernel = table_.find(*call.op, in, out, &why);
     if (!call.kernel) {
-      unsupported(call.op->name(), why.empty() ? "no kernel." : "no kernel: " + why);
+      unsupported(call.op->name(),
+                  why.empty() ? "no kernel." : "no kernel: " + why);
     }
   }
 
-  // Operands of a tape are laid out over its space, broadcast axes with stride 0.
+  // Operands of a tape are laid out over its space, broadcast axes with stride
+  // 0.
   void fill_fused(const PlanStep& step, Instance::Call& call) {
     call.op = step.fused;
     const plan::Tape& tape = static_cast<const plan::Fused&>(*step.fused).tape;
@@ -197,7 +209,8 @@ class Builder {
       Operand o = operand(v);
       if (o.shape != space) {
         Strides strides(space.size(), 0);
-        for (size_t i = 0; i < std::min(outer, o.shape.size()); ++i) strides[i] = o.strides[i];
+        for (size_t i = 0; i < std::min(outer, o.shape.size()); ++i)
+          strides[i] = o.strides[i];
         o.strides = strides;
         o.shape = space;
         o.contiguous = is_row_contiguous(space, strides);
@@ -208,7 +221,9 @@ class Builder {
     for (size_t j = 0; j < step.out.size(); ++j) {
       Operand o = operand(step.out[j]);
       switch (tape.outputs[j].form) {
-        case plan::OutputForm::full: o.shape = space; break;
+        case plan::OutputForm::full:
+          o.shape = space;
+          break;
         case plan::OutputForm::row:
           o.shape = Shape(space.begin(), space.begin() + outer);
           break;
@@ -322,8 +337,8 @@ class Builder {
         call.has_workspace = true;
         arena.give(int64_t(call.workspace_at), work);
       }
-      bool step_ends = c + 1 == made_->calls.size() ||
-                       made_->calls[c + 1].step != call.step;
+      bool step_ends =
+          c + 1 == made_->calls.size() || made_->calls[c + 1].step != call.step;
       if (!step_ends) continue;
       for (uint32_t v : dies[call.step]) {
         if (taken[v] || made_->arena_at[v] < 0) continue;
@@ -338,7 +353,8 @@ class Builder {
 
   const Program& p_;
   const KernelTable& table_;
-  const int threads_;  // the most that a run may use: scratch must suffice for them
+  const int
+      threads_;  // the most that a run may use: scratch must suffice for them
   std::shared_ptr<Instance> made_;
   std::vector<uint8_t> done_;
   std::vector<std::pair<uint32_t, size_t>> temps_;

@@ -41,9 +41,10 @@ struct Instance {
 
   std::shared_ptr<const plan::Plan> plan;
   std::vector<Call> calls;
-  std::vector<Layout> layouts;   // by value; in the memory of its root
-  std::vector<uint32_t> roots;   // by value: whose memory it lies in
-  std::vector<int64_t> arena_at; // by root: arena offset, -1 when not in the arena
+  std::vector<Layout> layouts;  // by value; in the memory of its root
+  std::vector<uint32_t> roots;  // by value: whose memory it lies in
+  std::vector<int64_t>
+      arena_at;  // by root: arena offset, -1 when not in the arena
   std::vector<std::pair<uint32_t, size_t>> owned;  // root and its bytes
   std::vector<Donation> donations;
   size_t arena_bytes = 0;

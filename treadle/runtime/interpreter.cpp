@@ -39,24 +39,29 @@ Operand operand(const Spec& spec, const Value& v) {
   o.shape = spec.shape;
   o.strides = v.layout.strides;
   o.contiguous = is_row_contiguous(o.shape, o.strides);
-  o.data = static_cast<char*>(v.data) + v.layout.offset * int64_t(size_of(spec.dtype));
+  o.data = static_cast<char*>(v.data) +
+           v.layout.offset * int64_t(size_of(spec.dtype));
   return o;
 }
 
 Value fresh(const Spec& spec, Device device) {
   Value v;
-  v.buffer = allocate(size_t(size_of(spec.shape)) * size_of(spec.dtype), device);
+  v.buffer =
+      allocate(size_t(size_of(spec.shape)) * size_of(spec.dtype), device);
   v.data = v.buffer->data;
   v.layout = Layout{row_major_strides(spec.shape), 0};
   return v;
 }
 
-void run_reference(const KernelTable& table, const Op& op, std::span<const Operand> in,
+void run_reference(const KernelTable& table,
+                   const Op& op,
+                   std::span<const Operand> in,
                    std::span<const Operand> out) {
   const Kernel* kernel = table.reference(op);
   if (!kernel) unsupported(op.name(), "no kernel.");
   Task task{op, in, out, {}, nullptr, 1};
-  std::vector<char> scratch(kernel->workspace ? kernel->workspace(task) + 64 : 0);
+  std::vector<char> scratch(kernel->workspace ? kernel->workspace(task) + 64
+                                              : 0);
   if (!scratch.empty()) {
     auto at = (reinterpret_cast<uintptr_t>(scratch.data()) + 63) / 64 * 64;
     task.workspace = reinterpret_cast<void*>(at);
@@ -72,7 +77,9 @@ void interpret(Segment& segment) {
   std::vector<Value> values(p.values.size());
   for (uint32_t i = 0; i < p.leaves.size(); ++i) {
     Output* o = p.leaves[i];
-    values[i] = {o->buffer, o->buffer ? o->buffer->data : o->node->inline_value, o->layout};
+    values[i] = {o->buffer,
+                 o->buffer ? o->buffer->data : o->node->inline_value,
+                 o->layout};
   }
   auto contiguous_copy = [&](const Spec& spec, const Value& v) {
     Value copy = fresh(spec, segment.stream.device);

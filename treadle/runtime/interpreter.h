@@ -1,5 +1,6 @@
 // TREADLE_PLAN=off: every node through its reference kernel, one after another,
-// each value in memory of its own. The oracle of the planner and of the kernels.
+// each value in memory of its own. The oracle of the planner and of the
+// kernels.
 #pragma once
 
 #include "treadle/runtime/collect.h"

@@ -20,7 +20,7 @@ struct Operand {
   void* data = nullptr;  // the first element
   Dtype dtype = float32;
   Shape shape;
-  Strides strides;  // in elements
+  Strides strides;         // in elements
   bool contiguous = true;  // row-contiguous
 };
 
@@ -37,7 +37,8 @@ struct Task {
 struct Kernel {
   std::string_view name;  // "onednn::matmul"
   // "" when the kernel takes the op on these inputs, else the reason.
-  std::string (*why_not)(const Op& op, std::span<const Spec> in,
+  std::string (*why_not)(const Op& op,
+                         std::span<const Spec> in,
                          std::span<const Spec> out) = nullptr;
   void (*run)(const Task& task) = nullptr;
   // Scratch bytes for a call, 64-byte aligned; null: none.
@@ -61,8 +62,10 @@ class KernelTable {
   std::span<const Kernel> list(const Op& op) const;
   // The first kernel that takes the op; null when none does, with the reasons
   // of all in `why`. TREADLE_VERBOSE=dispatch prints them.
-  const Kernel* find(const Op& op, std::span<const Spec> in,
-                     std::span<const Spec> out, std::string* why = nullptr) const;
+  const Kernel* find(const Op& op,
+                     std::span<const Spec> in,
+                     std::span<const Spec> out,
+                     std::string* why = nullptr) const;
   // The last of the list: the oracle that TREADLE_PLAN=off runs.
   const Kernel* reference(const Op& op) const;
 

@@ -11,7 +11,8 @@ namespace {
 // faster ones were not.
 bool verbose() {
   static const bool on =
-      environment("TREADLE_VERBOSE").value_or("").find("dispatch") != std::string::npos;
+      environment("TREADLE_VERBOSE").value_or("").find("dispatch") !=
+      std::string::npos;
   return on;
 }
 
@@ -23,23 +24,33 @@ std::span<const Kernel> KernelTable::list(const Op& op) const {
   return it->second;
 }
 
-const Kernel* KernelTable::find(const Op& op, std::span<const Spec> in,
-                                std::span<const Spec> out, std::string* why) const {
+const Kernel* KernelTable::find(const Op& op,
+                                std::span<const Spec> in,
+                                std::span<const Spec> out,
+                                std::string* why) const {
   for (const Kernel& k : list(op)) {
     std::string reason = k.why_not ? k.why_not(op, in, out) : "";
     if (reason.empty()) {
       if (verbose()) {
-        std::fprintf(stderr, "dispatch %s: %s\n", std::string(op.name()).c_str(),
+        std::fprintf(stderr,
+                     "dispatch %s: %s\n",
+                     std::string(op.name()).c_str(),
                      std::string(k.name).c_str());
       }
       return &k;
     }
     if (verbose()) {
-      std::fprintf(stderr, "dispatch %s: not %s: %s\n", std::string(op.name()).c_str(),
-                   std::string(k.name).c_str(), reason.c_str());
+      std::fprintf(stderr,
+                   "dispatch %s: not %s: %s\n",
+                   std::string(op.name()).c_str(),
+                   std::string(k.name).c_str(),
+                   reason.c_str());
     }
     if (why) {
-      why->append(why->empty() ? "" : "; ").append(k.name).append(": ").append(reason);
+      why->append(why->empty() ? "" : "; ")
+          .append(k.name)
+          .append(": ")
+          .append(reason);
     }
   }
   return nullptr;

@@ -1,7 +1,5 @@
 #include "treadle/runtime/memory.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -11,6 +9,8 @@
 #include <mutex>
 #include <unordered_set>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/runtime/backend.h"
@@ -61,7 +61,8 @@ class Allocator {
     if (b->bytes >= kListed) large_.erase(b);
     ++b->generation;
 #ifndef NDEBUG
-    if (device_ == cpu) std::memset(b->data, 0xff, b->bytes);  // NaN in every float
+    if (device_ == cpu)
+      std::memset(b->data, 0xff, b->bytes);  // NaN in every float
 #endif
     cached_ += b->bytes;
     cache_[b->bytes].push_back(b);
@@ -121,7 +122,9 @@ class Allocator {
     b->data = memory;
     b->bytes = size;
     b->owner = this;
-    b->release = [](Buffer* dead) { static_cast<Allocator*>(dead->owner)->release(dead); };
+    b->release = [](Buffer* dead) {
+      static_cast<Allocator*>(dead->owner)->release(dead);
+    };
     return b;
   }
 
@@ -149,11 +152,15 @@ class Allocator {
     for (size_t i = 0; i < std::min<size_t>(sizes.size(), 5); ++i) {
       list += fmt::format("{}{:.1f} MB", i ? ", " : "", double(sizes[i]) / 1e6);
     }
-    unsupported("memory",
-                fmt::format("cannot allocate {:.1f} MB on {}: {}. Live: {:.1f} MB in "
-                            "all; the largest blocks: {}.",
-                            double(bytes) / 1e6, to_string(device_), why,
-                            double(active_) / 1e6, list.empty() ? "none" : list));
+    unsupported(
+        "memory",
+        fmt::format("cannot allocate {:.1f} MB on {}: {}. Live: {:.1f} MB in "
+                    "all; the largest blocks: {}.",
+                    double(bytes) / 1e6,
+                    to_string(device_),
+                    why,
+                    double(active_) / 1e6,
+                    list.empty() ? "none" : list));
   }
 
   Device device_;
@@ -167,7 +174,8 @@ class Allocator {
 
 Allocator& allocator(Device device) {
   static std::mutex mutex;
-  static auto* all = new std::map<std::pair<int, int>, std::unique_ptr<Allocator>>;
+  static auto* all =
+      new std::map<std::pair<int, int>, std::unique_ptr<Allocator>>;
   static Allocator* first_cpu = new Allocator(cpu);
   if (device == cpu) return *first_cpu;
   std::lock_guard lock(mutex);
@@ -188,7 +196,8 @@ BufferPtr copy_to_device(const Buffer& from, Device device) {
     backend(device.type).copy_in(to->data, from.data, from.bytes, device.index);
   } else {
     if (device.type == Device::Type::cpu) {
-      backend(from.device.type).copy_out(to->data, from.data, from.bytes, from.device.index);
+      backend(from.device.type)
+          .copy_out(to->data, from.data, from.bytes, from.device.index);
     } else {
       BufferPtr host = copy_to_device(from, cpu);
       return copy_to_device(*host.get(), device);

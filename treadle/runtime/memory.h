@@ -1,5 +1,5 @@
-// The caching allocator: freed memory is kept by size class and handed out again,
-// so that pages are faulted in once. One per device.
+// The caching allocator: freed memory is kept by size class and handed out
+// again, so that pages are faulted in once. One per device.
 #pragma once
 
 #include <cstddef>

@@ -54,7 +54,8 @@ Entry& entry_for(const plan::Program& program, Device::Type device) {
 
 }  // namespace
 
-std::shared_ptr<Instance> instance_for(const plan::Program& program, Device::Type device) {
+std::shared_ptr<Instance> instance_for(const plan::Program& program,
+                                       Device::Type device) {
   Entry& e = entry_for(program, device);
   Hash128 sizes = plan::size_key(program);
   sizes.hi += uint64_t(backend(device).threads());  // scratch is sized for them

@@ -10,7 +10,8 @@
 namespace treadle::runtime {
 
 // The instance for a program on a device: found, or planned and instantiated.
-std::shared_ptr<Instance> instance_for(const plan::Program& program, Device::Type device);
+std::shared_ptr<Instance> instance_for(const plan::Program& program,
+                                       Device::Type device);
 
 // Plans and instances built since the start: tests and benchmarks read them.
 struct PlanCounts {

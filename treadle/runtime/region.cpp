@@ -39,10 +39,12 @@ std::shared_ptr<Body> make_body(const Graph& graph) {
     }
   }
   for (const array& y : graph.outputs) {
-    if (!y.node()->placeholder && y.node()->seq < graph.first_seq) before.push_back(y);
+    if (!y.node()->placeholder && y.node()->seq < graph.first_seq)
+      before.push_back(y);
   }
   run_nodes(unevaluated(before));
-  ReopenedTrace reopened(graph.inputs);  // composites are expanded on placeholders
+  ReopenedTrace reopened(
+      graph.inputs);  // composites are expanded on placeholders
   Segment s = collect_body(graph, inside, &body->outputs);
   body->program = std::move(s.program);
   body->keep_alive = std::move(s.keep_alive);
@@ -62,12 +64,14 @@ std::vector<Output*> bound_leaves(const Body& body, Node& node) {
   std::vector<Output*> leaves;
   for (size_t i = 0; i < body.argument.size(); ++i) {
     int32_t a = body.argument[i];
-    leaves.push_back(a < 0 ? body.program.leaves[i] : node.inputs()[size_t(a)].output());
+    leaves.push_back(a < 0 ? body.program.leaves[i]
+                           : node.inputs()[size_t(a)].output());
   }
   return leaves;
 }
 
-std::vector<std::pair<Output*, uint32_t>> held_results(const Body& body, Node& node) {
+std::vector<std::pair<Output*, uint32_t>> held_results(const Body& body,
+                                                       Node& node) {
   std::vector<std::pair<Output*, uint32_t>> results;
   for (size_t j = 0; j < body.outputs.size(); ++j) {
     Output& o = node.output(j);
@@ -78,7 +82,8 @@ std::vector<std::pair<Output*, uint32_t>> held_results(const Body& body, Node& n
   return results;
 }
 
-plan::Program bound_program(const Body& body, const std::vector<Output*>& leaves) {
+plan::Program bound_program(const Body& body,
+                            const std::vector<Output*>& leaves) {
   plan::Program p = body.program;
   p.leaves = leaves;
   std::copy(leaves.begin(), leaves.end(), p.values.begin());
@@ -101,8 +106,10 @@ RegionCall region_call(const Graph& graph, Node& node) {
     if (key == layouts) call.instance = instance;
   }
   if (!call.instance) {
-    call.instance = instance_for(bound_program(*body, call.leaves), node.stream.device.type);
-    if (body->instances.size() >= 8) body->instances.erase(body->instances.begin());
+    call.instance = instance_for(bound_program(*body, call.leaves),
+                                 node.stream.device.type);
+    if (body->instances.size() >= 8)
+      body->instances.erase(body->instances.begin());
     body->instances.emplace_back(layouts, call.instance);
   }
   // An input's memory may be taken over when this call is its only holder.
@@ -113,7 +120,8 @@ RegionCall region_call(const Graph& graph, Node& node) {
     auto [from, to] = std::equal_range(sorted.begin(), sorted.end(), o);
     uint32_t edges = 0;
     for (const array& x : node.inputs()) edges += x.output() == o;
-    call.free_leaf.push_back(body->argument[i] >= 0 && to - from == 1 && !Trace::keeps(node) &&
+    call.free_leaf.push_back(body->argument[i] >= 0 && to - from == 1 &&
+                             !Trace::keeps(node) &&
                              o->refs.load(std::memory_order_acquire) == edges);
   }
   call.results = held_results(*body, node);

@@ -1,4 +1,5 @@
-// Calls of region ops: the body's program, planned once and kept with its graph.
+// Calls of region ops: the body's program, planned once and kept with its
+// graph.
 #pragma once
 
 #include <memory>

@@ -8,8 +8,8 @@ namespace treadle::runtime {
 
 namespace {
 
-// One arena per stream, shared by the runs queued on it since they run one after
-// another; grown to the largest plan. Guarded by the eval mutex.
+// One arena per stream, shared by the runs queued on it since they run one
+// after another; grown to the largest plan. Guarded by the eval mutex.
 BufferPtr arena_of(Stream stream, size_t bytes) {
   static auto* arenas = new std::vector<std::pair<Stream, BufferPtr>>;
   for (auto& [s, arena] : *arenas) {
@@ -46,8 +46,11 @@ void Run::clear() {
   after.clear();
 }
 
-void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
-          const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena,
+void bind(std::shared_ptr<Instance> instance,
+          std::span<Output* const> leaves,
+          const std::vector<uint8_t>& free_leaf,
+          Stream stream,
+          bool own_arena,
           Run& run) {
   run.device = stream.device;
   const Instance& in = *instance;
@@ -62,17 +65,20 @@ void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
     } else if (own_arena) {
       run.base[i] = o->node->inline_value;
     } else {
-      if (!run.numbers) run.numbers = std::make_shared<uint64_t[]>(leaves.size());
+      if (!run.numbers)
+        run.numbers = std::make_shared<uint64_t[]>(leaves.size());
       std::memcpy(&run.numbers[i], o->node->inline_value, sizeof(uint64_t));
       run.base[i] = &run.numbers[i];
     }
-    if (o->node->event && !o->node->event->done()) run.after.push_back(o->node->event);
+    if (o->node->event && !o->node->event->done())
+      run.after.push_back(o->node->event);
   }
   for (const Instance::Donation& d : in.donations) {
     Output* o = leaves[d.leaf];
     // Two counts: the leaf's own and the one just taken above.
-    if (run.buffer[d.value] || !free_leaf[d.leaf] || !o->buffer || !o->buffer->writable ||
-        o->buffer->bytes < d.bytes || o->layout.offset != 0 ||
+    if (run.buffer[d.value] || !free_leaf[d.leaf] || !o->buffer ||
+        !o->buffer->writable || o->buffer->bytes < d.bytes ||
+        o->layout.offset != 0 ||
         o->buffer->refs.load(std::memory_order_acquire) != 2) {
       continue;
     }
@@ -118,7 +124,8 @@ void execute(const Run& run, int threads) {
       out = out_copy;
     }
     for (size_t i = 0; i < in.size(); ++i) in[i].data = address(call.in_at[i]);
-    for (size_t j = 0; j < out.size(); ++j) out[j].data = address(call.out_at[j]);
+    for (size_t j = 0; j < out.size(); ++j)
+      out[j].data = address(call.out_at[j]);
     Task task{*call.op, in, out, call.space, nullptr, threads};
     if (call.has_workspace) {
       task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
@@ -127,7 +134,8 @@ void execute(const Run& run, int threads) {
 #ifndef NDEBUG
     if (run.device.type == Device::Type::cpu) {
       for (auto [at, bytes] : call.dead) {
-        std::memset(static_cast<char*>(run.arena->data) + at, 0xff, bytes);  // NaN
+        std::memset(
+            static_cast<char*>(run.arena->data) + at, 0xff, bytes);  // NaN
       }
     }
 #endif

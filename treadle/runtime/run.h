@@ -15,8 +15,8 @@ namespace treadle::runtime {
 struct Run {
   std::shared_ptr<Instance> instance;
   Device device;
-  std::vector<void*> base;       // by root value
-  std::vector<BufferPtr> buffer; // by root value, where it has one
+  std::vector<void*> base;        // by root value
+  std::vector<BufferPtr> buffer;  // by root value, where it has one
   BufferPtr arena;
   // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
   std::shared_ptr<uint64_t[]> numbers;
@@ -28,12 +28,15 @@ struct Run {
 };
 
 // Takes all memory now: throws, with nothing changed, when there is not enough.
-// free_leaf[i]: leaf i has no holder but this program, so its buffer may be taken
-// over when the buffer has no other either. own_arena: do not share the stream's
-// (for a run outside the queue).
-// `run` is filled; one that is used again keeps its capacity.
-void bind(std::shared_ptr<Instance> instance, std::span<Output* const> leaves,
-          const std::vector<uint8_t>& free_leaf, Stream stream, bool own_arena,
+// free_leaf[i]: leaf i has no holder but this program, so its buffer may be
+// taken over when the buffer has no other either. own_arena: do not share the
+// stream's (for a run outside the queue). `run` is filled; one that is used
+// again keeps its capacity.
+void bind(std::shared_ptr<Instance> instance,
+          std::span<Output* const> leaves,
+          const std::vector<uint8_t>& free_leaf,
+          Stream stream,
+          bool own_arena,
           Run& run);
 
 // Runs the kernels with at most `threads` threads. Throws what one throws.

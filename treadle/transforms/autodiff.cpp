@@ -17,21 +17,28 @@ namespace {
 // walk ends.
 Arrays tracers(const Arrays& primals) {
   Arrays out;
-  for (const array& x : primals) out.push_back(record(Identity{}, {x}, resolve({})));
+  for (const array& x : primals)
+    out.push_back(record(Identity{}, {x}, resolve({})));
   return out;
 }
 
-void check_match(std::string_view op, std::string_view what, const Arrays& got,
+void check_match(std::string_view op,
+                 std::string_view what,
+                 const Arrays& got,
                  const Arrays& expected) {
   if (got.size() != expected.size()) {
-    invalid(op, fmt::format("got {} {}; expected {}.", got.size(), what,
-                            expected.size()));
+    invalid(op,
+            fmt::format(
+                "got {} {}; expected {}.", got.size(), what, expected.size()));
   }
   for (size_t i = 0; i < got.size(); ++i) {
     if (!got[i].null() && got[i].shape() != expected[i].shape()) {
-      invalid(op, fmt::format("{} {} has shape {}; expected {}.", what, i,
-                              to_string(got[i].shape()),
-                              to_string(expected[i].shape())));
+      invalid(op,
+              fmt::format("{} {} has shape {}; expected {}.",
+                          what,
+                          i,
+                          to_string(got[i].shape()),
+                          to_string(expected[i].shape())));
     }
   }
 }
@@ -45,7 +52,8 @@ Arrays zeros_for_null(Arrays values, const Arrays& like) {
 
 }  // namespace
 
-std::pair<Arrays, Arrays> vjp(const ArraysFn& f, const Arrays& primals,
+std::pair<Arrays, Arrays> vjp(const ArraysFn& f,
+                              const Arrays& primals,
                               const Arrays& cotangents) {
   Trace trace("vjp");
   Arrays x = tracers(primals);
@@ -55,7 +63,8 @@ std::pair<Arrays, Arrays> vjp(const ArraysFn& f, const Arrays& primals,
   return {std::move(y), zeros_for_null(std::move(g), primals)};
 }
 
-std::pair<Arrays, Arrays> jvp(const ArraysFn& f, const Arrays& primals,
+std::pair<Arrays, Arrays> jvp(const ArraysFn& f,
+                              const Arrays& primals,
                               const Arrays& tangents) {
   check_match("jvp", "tangents", tangents, primals);
   Trace trace("jvp");
@@ -73,53 +82,64 @@ ValueAndGradFn value_and_grad(ArraysFn f, std::vector<int> argnums) {
     for (int i : argnums) {
       int n = int(args.size());
       if (i < -n || i >= n) {
-        out_of_range("grad", fmt::format("argnum {} for a function of {} arguments.",
-                                         i, n));
+        out_of_range(
+            "grad",
+            fmt::format("argnum {} for a function of {} arguments.", i, n));
       }
       array& a = x[size_t(i < 0 ? i + n : i)];
       if (!is_inexact(a.dtype())) {
-        invalid("grad", fmt::format("argument {} is {}; only floating and complex "
-                                    "arrays have gradients.", i,
-                                    to_string(a.spec())));
+        invalid("grad",
+                fmt::format("argument {} is {}; only floating and complex "
+                            "arrays have gradients.",
+                            i,
+                            to_string(a.spec())));
       }
       a = record(Identity{}, {a}, resolve({}));
       with_respect_to.push_back(a);
     }
     Arrays y = f(x);
-    if (y.empty() || y[0].null()) invalid("grad", "the function returned no array.");
+    if (y.empty() || y[0].null())
+      invalid("grad", "the function returned no array.");
     if (y[0].size() != 1 || y[0].ndim() != 0) {
-      invalid("grad", fmt::format("the loss is {}; expected a scalar. Reduce it with "
-                                  "mean() or sum(); losses reduce by "
-                                  "reduction=\"mean\".", to_string(y[0].spec())));
+      invalid("grad",
+              fmt::format("the loss is {}; expected a scalar. Reduce it with "
+                          "mean() or sum(); losses reduce by "
+                          "reduction=\"mean\".",
+                          to_string(y[0].spec())));
     }
     if (!is_inexact(y[0].dtype())) {
-      invalid("grad", fmt::format("the loss is {}; expected a floating type.",
-                                  to_string(y[0].spec())));
+      invalid("grad",
+              fmt::format("the loss is {}; expected a floating type.",
+                          to_string(y[0].spec())));
     }
     Arrays ct(y.size());
     ct[0] = ones_like(y[0]);
     Arrays g = pullback(y, ct, with_respect_to, trace.first_seq());
-    return std::pair(std::move(y), zeros_for_null(std::move(g), with_respect_to));
+    return std::pair(std::move(y),
+                     zeros_for_null(std::move(g), with_respect_to));
   };
 }
 
 ArraysFn grad(ArraysFn f, std::vector<int> argnums) {
-  return [vg = value_and_grad(std::move(f), std::move(argnums))](const Arrays& args) {
-    return vg(args).second;
-  };
+  return [vg = value_and_grad(std::move(f), std::move(argnums))](
+             const Arrays& args) { return vg(args).second; };
 }
 
 std::function<array(const array&)> grad(std::function<array(const array&)> f) {
-  auto g = grad(ArraysFn([f = std::move(f)](const Arrays& x) { return Arrays{f(x[0])}; }));
+  auto g = grad(ArraysFn(
+      [f = std::move(f)](const Arrays& x) { return Arrays{f(x[0])}; }));
   return [g = std::move(g)](const array& x) { return g({x})[0]; };
 }
 
 ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
-  return [f = std::move(f), in_axes = std::move(in_axes),
+  return [f = std::move(f),
+          in_axes = std::move(in_axes),
           out_axes = std::move(out_axes)](const Arrays& args) {
     if (!in_axes.empty() && in_axes.size() != args.size()) {
-      invalid("vmap", fmt::format("got {} in_axes for {} arguments.", in_axes.size(),
-                                  args.size()));
+      invalid(
+          "vmap",
+          fmt::format(
+              "got {} in_axes for {} arguments.", in_axes.size(), args.size()));
     }
     Trace trace("vmap");
     Arrays x;
@@ -137,14 +157,17 @@ ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
       }
       Spec spec = args[i].spec();
       if (length >= 0 && spec.shape[size_t(axis)] != length) {
-        invalid("vmap", fmt::format("mapped axes differ in length: {} and {}.", length,
-                                    spec.shape[size_t(axis)]));
+        invalid("vmap",
+                fmt::format("mapped axes differ in length: {} and {}.",
+                            length,
+                            spec.shape[size_t(axis)]));
       }
       length = spec.shape[size_t(axis)];
       spec.shape.erase(spec.shape.begin() + axis);
       x.push_back(trace.placeholder(spec));
     }
-    if (length < 0) invalid("vmap", "no argument is mapped; expected at least one axis.");
+    if (length < 0)
+      invalid("vmap", "no argument is mapped; expected at least one axis.");
     Arrays y = f(x);
     Arrays mapped_in, mapped;
     std::vector<int> mapped_axes, got_axes;
@@ -154,10 +177,13 @@ ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
       mapped.push_back(args[i]);
       mapped_axes.push_back(axes[i]);
     }
-    Arrays out = batch(mapped_in, mapped, mapped_axes, y, trace.first_seq(), &got_axes);
+    Arrays out =
+        batch(mapped_in, mapped, mapped_axes, y, trace.first_seq(), &got_axes);
     if (!out_axes.empty() && out_axes.size() != out.size()) {
-      invalid("vmap", fmt::format("got {} out_axes for {} outputs.", out_axes.size(),
-                                  out.size()));
+      invalid(
+          "vmap",
+          fmt::format(
+              "got {} out_axes for {} outputs.", out_axes.size(), out.size()));
     }
     for (size_t j = 0; j < out.size(); ++j) {
       int want = out_axes.empty() ? 0 : out_axes[j];
@@ -169,10 +195,13 @@ ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
         out[j] = broadcast_to(out[j], shape);
         got_axes[j] = 0;
       } else if (whole) {
-        invalid("vmap", fmt::format("output {} depends on the batch but its out_axis "
-                                    "is none.", j));
+        invalid("vmap",
+                fmt::format("output {} depends on the batch but its out_axis "
+                            "is none.",
+                            j));
       }
-      out[j] = moveaxis(out[j], got_axes[j],
+      out[j] = moveaxis(out[j],
+                        got_axes[j],
                         normalize_axis("vmap", want, out[j].shape().size()));
     }
     return out;

@@ -17,8 +17,8 @@ namespace {
 
 std::atomic<bool> compile_enabled{true};
 
-// A call of a traced function: one node of the user's graph, whose plan is built
-// once and kept with the op.
+// A call of a traced function: one node of the user's graph, whose plan is
+// built once and kept with the op.
 struct CompiledCall : Composite<CompiledCall, OpKind::region> {
   static constexpr std::string_view op_name = "compiled";
   std::string function;
@@ -89,7 +89,8 @@ struct Compiled::State {
   Traced trace(const ArraysFn& fn, const Arrays& args, const Arrays& captured);
 };
 
-Compiled::State::Traced Compiled::State::trace(const ArraysFn& fn, const Arrays& args,
+Compiled::State::Traced Compiled::State::trace(const ArraysFn& fn,
+                                               const Arrays& args,
                                                const Arrays& captured) {
   Trace open("compile(" + options.name + ")");
   auto body = std::make_shared<Graph>();
@@ -115,7 +116,8 @@ Compiled::State::Traced Compiled::State::trace(const ArraysFn& fn, const Arrays&
   body->outputs = fn(arg_placeholders);
   t.num_outputs = body->outputs.size();
   if (options.outputs.get) {
-    for (array& x : options.outputs.get()) body->outputs.push_back(std::move(x));
+    for (array& x : options.outputs.get())
+      body->outputs.push_back(std::move(x));
   }
   t.random = !same_array(random_state(), key);
   if (t.random) body->outputs.push_back(random_state());
@@ -133,12 +135,15 @@ Compiled::Compiled(ArraysFn f, CompileOptions options)
   state_->options = std::move(options);
 }
 
-Arrays Compiled::operator()(const Arrays& args, const std::string& signature) const {
+Arrays Compiled::operator()(const Arrays& args,
+                            const std::string& signature) const {
   return call(args, signature, state_->f);
 }
 
-Arrays Compiled::call(const Arrays& args, const std::string& signature,
-                      const ArraysFn& f, std::shared_ptr<void>* note) const {
+Arrays Compiled::call(const Arrays& args,
+                      const std::string& signature,
+                      const ArraysFn& f,
+                      std::shared_ptr<void>* note) const {
   if (!compile_enabled) return f(args);
   State& s = *state_;
   Arrays captured = s.options.inputs.get ? s.options.inputs.get() : Arrays{};
@@ -179,16 +184,16 @@ Arrays Compiled::call(const Arrays& args, const std::string& signature,
     run(random_state());
   }
   if (s.options.outputs.set) {
-    s.options.outputs.set(Arrays(out.begin() + long(traced.num_outputs), out.end()));
+    s.options.outputs.set(
+        Arrays(out.begin() + long(traced.num_outputs), out.end()));
   }
   out.resize(traced.num_outputs);
   return out;
 }
 
 ArraysFn compile(ArraysFn f, CompileOptions options) {
-  return [compiled = Compiled(std::move(f), std::move(options))](const Arrays& args) {
-    return compiled(args);
-  };
+  return [compiled = Compiled(std::move(f), std::move(options))](
+             const Arrays& args) { return compiled(args); };
 }
 
 void disable_compile() { compile_enabled = false; }

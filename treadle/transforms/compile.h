@@ -1,5 +1,5 @@
-// compile: traces a function once for each signature and keeps its plan, so that
-// later calls skip tracing, collecting and planning.
+// compile: traces a function once for each signature and keeps its plan, so
+// that later calls skip tracing, collecting and planning.
 #pragma once
 
 #include <functional>
@@ -20,12 +20,12 @@ struct CapturedState {
 
 struct CompileOptions {
   std::string name = "function";  // for errors and plan listings
-  // Sizes will vary. Recorded ops hold lengths (a mean its divisor, a reshape its
-  // shape), so every size is traced once, as without it; plans are shared by
-  // structure.
+  // Sizes will vary. Recorded ops hold lengths (a mean its divisor, a reshape
+  // its shape), so every size is traced once, as without it; plans are shared
+  // by structure.
   bool shapeless = false;
-  CapturedState inputs;           // read by the function
-  CapturedState outputs;          // replaced by the function
+  CapturedState inputs;   // read by the function
+  CapturedState outputs;  // replaced by the function
 };
 
 // The traced form: callable like f. Numbers that f captures are constants. The
@@ -35,13 +35,16 @@ struct CompileOptions {
 class Compiled {
  public:
   Compiled(ArraysFn f, CompileOptions options = {});
-  // `signature` stands for what distinguishes traces besides the arguments' specs:
-  // constants and tree structure, in Python's case.
-  Arrays operator()(const Arrays& args, const std::string& signature = "") const;
+  // `signature` stands for what distinguishes traces besides the arguments'
+  // specs: constants and tree structure, in Python's case.
+  Arrays operator()(const Arrays& args,
+                    const std::string& signature = "") const;
   // With another function for this call's trace, which `signature` identifies.
   // What f leaves in *note is kept with its trace, and every call that uses the
   // trace finds it there: the form of the results, in Python's case.
-  Arrays call(const Arrays& args, const std::string& signature, const ArraysFn& f,
+  Arrays call(const Arrays& args,
+              const std::string& signature,
+              const ArraysFn& f,
               std::shared_ptr<void>* note = nullptr) const;
 
  private:

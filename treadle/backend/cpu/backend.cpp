@@ -1,9 +1,9 @@
 #include "treadle/backend/cpu/backend.h"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <cstring>
+
+#include <sys/mman.h>
 
 #include "treadle/backend/cpu/parallel.h"
 
@@ -24,11 +24,16 @@ class CpuBackend : public runtime::Backend {
     if (bytes < kHuge) return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
     // Map more than asked, and cut to a huge page's boundary.
     size_t size = mapped(bytes);
-    void* p = mmap(nullptr, size + kHuge, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = mmap(nullptr,
+                   size + kHuge,
+                   PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1,
+                   0);
     if (p == MAP_FAILED) return nullptr;
     char* from = static_cast<char*>(p);
-    auto aligned = (reinterpret_cast<uintptr_t>(from) + kHuge - 1) / kHuge * kHuge;
+    auto aligned =
+        (reinterpret_cast<uintptr_t>(from) + kHuge - 1) / kHuge * kHuge;
     char* at = reinterpret_cast<char*>(aligned);
     if (at > from) munmap(from, size_t(at - from));
     size_t tail = size_t(from + size + kHuge - (at + size));

@@ -1,9 +1,10 @@
-// The functions that a tape is interpreted with: one loop over a run of lanes for
-// every elementwise row, load, store, conversion and reduction, in tables filled
-// once for this machine.
+// The functions that a tape is interpreted with: one loop over a run of lanes
+// for every elementwise row, load, store, conversion and reduction, in tables
+// filled once for this machine.
 //
 // A run is n lanes of one type, one after another. An operand may be a splat
-// instead: one value, repeated over kSplatBytes bytes, that stands for a whole run.
+// instead: one value, repeated over kSplatBytes bytes, that stands for a whole
+// run.
 #pragma once
 
 #include <cstddef>
@@ -23,27 +24,39 @@ constexpr size_t size_of(plan::Lane lane) {
   return sizes[static_cast<int>(lane)];
 }
 
-// out = row(a, b, c). Bit i of `flags`: operand i is a splat; kStreamFlag: out is
-// aligned to vectors and written past the caches (by vector code; ignored by the
-// rest). out may be an operand of the same lane size.
+// out = row(a, b, c). Bit i of `flags`: operand i is a splat; kStreamFlag: out
+// is aligned to vectors and written past the caches (by vector code; ignored by
+// the rest). out may be an operand of the same lane size.
 inline constexpr unsigned kStreamFlag = 16;
-using RowFn = void (*)(size_t n, void* out, const void* a, const void* b, const void* c,
+using RowFn = void (*)(size_t n,
+                       void* out,
+                       const void* a,
+                       const void* b,
+                       const void* c,
                        unsigned flags);
 
 // Two or three rows in one pass, each rounding as it does alone:
 // (a first b) then c, or (a first b) then (c last d).
 enum class PairOp : uint8_t { add, subtract, multiply };
 inline constexpr int kNumPairOps = 3;
-enum class ThenOp : uint8_t { add, subtract, multiply, from };  // from: c - (a first b)
+enum class ThenOp : uint8_t {
+  add,
+  subtract,
+  multiply,
+  from
+};  // from: c - (a first b)
 inline constexpr int kNumThenOps = 4;
-using PairFn = void (*)(size_t n, void* out, const void* const* in, unsigned flags);
+using PairFn = void (*)(size_t n,
+                        void* out,
+                        const void* const* in,
+                        unsigned flags);
 
-// Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the lane
-// of another dtype.
+// Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the
+// lane of another dtype.
 using MoveFn = void (*)(size_t n, void* out, const void* in);
 
-// Accumulators are lanes, except that float sums and products are kept in double
-// and complex ones in complex<double>.
+// Accumulators are lanes, except that float sums and products are kept in
+// double and complex ones in complex<double>.
 struct ReduceFns {
   size_t acc_size;
   // Each of `rows` rows of n lanes into one lane.
@@ -60,7 +73,8 @@ struct ReduceFns {
 
 struct LaneTable {
   RowFn row[kNumRows][plan::kNumLanes];  // null: the row does not take the lane
-  // By first, then and last; no last: kNumPairOps. f32 and f64 alone, others null.
+  // By first, then and last; no last: kNumPairOps. f32 and f64 alone, others
+  // null.
   PairFn pair[2][kNumPairOps][kNumThenOps][kNumPairOps + 1];
   MoveFn load[kNumDtypes];
   MoveFn store[kNumDtypes];

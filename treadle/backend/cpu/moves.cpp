@@ -1,5 +1,6 @@
-// Vector code of loads, stores and conversions: those between lanes of different
-// widths or kinds that networks use; the rest stay scalar (moves_scalar.cpp).
+// Vector code of loads, stores and conversions: those between lanes of
+// different widths or kinds that networks use; the rest stay scalar
+// (moves_scalar.cpp).
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -7,10 +8,11 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/moves.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
@@ -31,14 +33,18 @@ HWY_INLINE hn::Vec<DU16> to_float16(Raw<float> x) {
   const auto sign = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 0x8000u));
   const auto mag = hn::And(bits, hn::Set(du, 0x7fffffffu));
   const auto odd = hn::And(hn::ShiftRight<13>(mag), hn::Set(du, 1u));
-  const auto normal = hn::ShiftRight<13>(hn::Sub(
-      hn::Add(hn::Add(mag, hn::Set(du, 0xfffu)), odd), hn::Set(du, 0x38000000u)));
+  const auto normal = hn::ShiftRight<13>(
+      hn::Sub(hn::Add(hn::Add(mag, hn::Set(du, 0xfffu)), odd),
+              hn::Set(du, 0x38000000u)));
   const auto half = hn::Set(df, 0.5f);
   const auto small =
-      hn::Sub(hn::BitCast(du, hn::Add(hn::BitCast(df, mag), half)), hn::BitCast(du, half));
+      hn::Sub(hn::BitCast(du, hn::Add(hn::BitCast(df, mag), half)),
+              hn::BitCast(du, half));
   auto r = hn::IfThenElse(hn::Lt(mag, hn::Set(du, 0x38800000u)), small, normal);
-  r = hn::IfThenElse(hn::Gt(mag, hn::Set(du, 0x477fefffu)), hn::Set(du, 0x7c00u), r);
-  r = hn::IfThenElse(hn::Gt(mag, hn::Set(du, 0x7f800000u)), hn::Set(du, 0x7e00u), r);
+  r = hn::IfThenElse(
+      hn::Gt(mag, hn::Set(du, 0x477fefffu)), hn::Set(du, 0x7c00u), r);
+  r = hn::IfThenElse(
+      hn::Gt(mag, hn::Set(du, 0x7f800000u)), hn::Set(du, 0x7e00u), r);
   return hn::TruncateTo(DU16(), hn::Or(r, sign));
 }
 HWY_INLINE Raw<float> from_float16(hn::Vec<DU16> h) {
@@ -49,9 +55,11 @@ HWY_INLINE Raw<float> from_float16(hn::Vec<DU16> h) {
   const auto mag = hn::ShiftLeft<13>(hn::And(u, hn::Set(du, 0x7fffu)));
   // 2^112 moves the exponent to its place, subnormals included.
   const auto scaled = hn::BitCast(
-      du, hn::Mul(hn::BitCast(df, mag), hn::BitCast(df, hn::Set(du, 0x77800000u))));
+      du,
+      hn::Mul(hn::BitCast(df, mag), hn::BitCast(df, hn::Set(du, 0x77800000u))));
   const auto r = hn::IfThenElse(hn::Gt(mag, hn::Set(du, 0x0f7fffffu)),
-                                hn::Or(mag, hn::Set(du, 0x7f800000u)), scaled);
+                                hn::Or(mag, hn::Set(du, 0x7f800000u)),
+                                scaled);
   return hn::BitCast(df, hn::Or(r, sign));
 }
 #else
@@ -99,13 +107,11 @@ void copy(size_t n, void* out, const void* in) {
   std::memcpy(out, in, n * kSize);
 }
 
-#define TREADLE_MOVE(name, from, to, expression)             \
-  struct name {                                              \
-    using From = from;                                       \
-    using To = to;                                           \
-    static HWY_INLINE hn::Vec<To> of(hn::Vec<From> x) {      \
-      return expression;                                     \
-    }                                                        \
+#define TREADLE_MOVE(name, from, to, expression)                             \
+  struct name {                                                              \
+    using From = from;                                                       \
+    using To = to;                                                           \
+    static HWY_INLINE hn::Vec<To> of(hn::Vec<From> x) { return expression; } \
   };
 
 template <class T, class D>
@@ -130,7 +136,9 @@ TREADLE_MOVE(StoreF16, D32, DU16, to_float16(x))
 TREADLE_MOVE(StoreBf16, D32, DU16, to_bfloat16(x))
 TREADLE_MOVE(StoreU8, DU32, LoadU8From, hn::TruncateTo(LoadU8From(), x))
 TREADLE_MOVE(StoreU16, DU32, DU16, hn::TruncateTo(DU16(), x))
-TREADLE_MOVE(StoreBool, DU32, LoadU8From,
+TREADLE_MOVE(StoreBool,
+             DU32,
+             LoadU8From,
              hn::TruncateTo(LoadU8From(), hn::Min(x, hn::Set(DU32(), 1u))))
 
 TREADLE_MOVE(RoundF16, D32, D32, from_float16(to_float16(x)))
@@ -140,13 +148,16 @@ TREADLE_MOVE(WrapU16, DU32, DU32, hn::And(x, hn::Set(DU32(), 0xffffu)))
 TREADLE_MOVE(WrapI8, DI32, DI32, hn::ShiftRight<24>(hn::ShiftLeft<24>(x)))
 TREADLE_MOVE(WrapI16, DI32, DI32, hn::ShiftRight<16>(hn::ShiftLeft<16>(x)))
 TREADLE_MOVE(TruthU32, DU32, DU32, hn::Min(x, hn::Set(DU32(), 1u)))
-TREADLE_MOVE(TruthF32, D32, DU32,
+TREADLE_MOVE(TruthF32,
+             D32,
+             DU32,
              Run<Mask<float>>::unwrap({hn::Not(hn::Eq(x, hn::Zero(D32())))}))
 TREADLE_MOVE(I32ToF32, DI32, D32, hn::ConvertTo(D32(), x))
 
 // Both halves convert exactly, so that the sum rounds once.
 HWY_INLINE Raw<float> float_from_u32(hn::Vec<DU32> x) {
-  const auto hi = hn::ConvertTo(D32(), hn::BitCast(DI32(), hn::ShiftRight<16>(x)));
+  const auto hi =
+      hn::ConvertTo(D32(), hn::BitCast(DI32(), hn::ShiftRight<16>(x)));
   const auto lo = hn::ConvertTo(
       D32(), hn::BitCast(DI32(), hn::And(x, hn::Set(DU32(), 0xffffu))));
   return hn::Add(hn::Mul(hi, num<float>(65536)), lo);
@@ -156,7 +167,8 @@ TREADLE_MOVE(U32ToF32, DU32, D32, float_from_u32(x))
 // convert.h: what does not fit, and NaN, becomes the smallest integer.
 HWY_INLINE hn::Vec<DI32> i32_from_float(Raw<float> x) {
   const auto fits = hn::Lt(x, num<float>(2147483648.0));
-  return hn::IfThenElse(hn::RebindMask(DI32(), fits), hn::ConvertTo(DI32(), x),
+  return hn::IfThenElse(hn::RebindMask(DI32(), fits),
+                        hn::ConvertTo(DI32(), x),
                         hn::Set(DI32(), std::numeric_limits<int32_t>::min()));
 }
 TREADLE_MOVE(F32ToI32, D32, DI32, i32_from_float(x))
@@ -185,9 +197,11 @@ void expand_lanes(size_t rows, size_t n, T* y, const T* x) {
 }
 void expand(size_t rows, size_t n, size_t size, void* out, const void* in) {
   if (size == 4) {
-    expand_lanes(rows, n, static_cast<uint32_t*>(out), static_cast<const uint32_t*>(in));
+    expand_lanes(
+        rows, n, static_cast<uint32_t*>(out), static_cast<const uint32_t*>(in));
   } else {
-    expand_lanes(rows, n, static_cast<uint64_t*>(out), static_cast<const uint64_t*>(in));
+    expand_lanes(
+        rows, n, static_cast<uint64_t*>(out), static_cast<const uint64_t*>(in));
   }
 }
 
@@ -208,8 +222,12 @@ void stream(size_t bytes, void* out, const void* in) {
 
 void fill(LaneTable* t) {
   using plan::Lane;
-  const auto load = [t](Dtype d, MoveFn f) { t->load[static_cast<int>(d)] = f; };
-  const auto store = [t](Dtype d, MoveFn f) { t->store[static_cast<int>(d)] = f; };
+  const auto load = [t](Dtype d, MoveFn f) {
+    t->load[static_cast<int>(d)] = f;
+  };
+  const auto store = [t](Dtype d, MoveFn f) {
+    t->store[static_cast<int>(d)] = f;
+  };
   const auto convert = [t](Lane l, Dtype d, MoveFn f) {
     t->convert[static_cast<int>(l)][static_cast<int>(d)] = f;
   };

@@ -1,4 +1,5 @@
-// Loads, stores, conversions and reductions for every type, one element at a time.
+// Loads, stores, conversions and reductions for every type, one element at a
+// time.
 
 #include <algorithm>
 #include <cstring>
@@ -24,7 +25,8 @@ template <class T, class Out, class In>
 void convert_through(size_t n, void* out, const void* in) {
   const In* x = static_cast<const In*>(in);
   Out* y = static_cast<Out*>(out);
-  for (size_t i = 0; i < n; ++i) y[i] = convert_lane<Out>(convert_lane<T>(x[i]));
+  for (size_t i = 0; i < n; ++i)
+    y[i] = convert_lane<Out>(convert_lane<T>(x[i]));
 }
 
 template <class T>
@@ -35,20 +37,26 @@ void fill_dtype(LaneTable* t) {
   t->store[d] = convert_run<T, L>;
   t->convert[static_cast<int>(Lane::f32)][d] = convert_through<T, L, float>;
   t->convert[static_cast<int>(Lane::f64)][d] = convert_through<T, L, double>;
-  t->convert[static_cast<int>(Lane::i32)][d] = convert_through<T, L, Wrap<int32_t>>;
-  t->convert[static_cast<int>(Lane::i64)][d] = convert_through<T, L, Wrap<int64_t>>;
+  t->convert[static_cast<int>(Lane::i32)][d] =
+      convert_through<T, L, Wrap<int32_t>>;
+  t->convert[static_cast<int>(Lane::i64)][d] =
+      convert_through<T, L, Wrap<int64_t>>;
   t->convert[static_cast<int>(Lane::u32)][d] = convert_through<T, L, uint32_t>;
   t->convert[static_cast<int>(Lane::u64)][d] = convert_through<T, L, uint64_t>;
-  t->convert[static_cast<int>(Lane::c64)][d] = convert_through<T, L, complex64_t>;
+  t->convert[static_cast<int>(Lane::c64)][d] =
+      convert_through<T, L, complex64_t>;
 }
 
-// ---- reductions -----------------------------------------------------------------
+// ---- reductions
+// -----------------------------------------------------------------
 
 template <ReduceKind K, class T>
 struct Reducer {
-  static constexpr bool additive = K == ReduceKind::sum || K == ReduceKind::prod;
+  static constexpr bool additive =
+      K == ReduceKind::sum || K == ReduceKind::prod;
   using Wide = std::conditional_t<
-      std::same_as<T, float>, double,
+      std::same_as<T, float>,
+      double,
       std::conditional_t<ComplexLane<T>, std::complex<double>, T>>;
   using Acc = std::conditional_t<additive, Wide, T>;
 
@@ -67,7 +75,8 @@ struct Reducer {
         return low ? -inf : inf;
       } else {
         using I = decltype(vm::bits(T()));
-        return Acc(low ? std::numeric_limits<I>::min() : std::numeric_limits<I>::max());
+        return Acc(low ? std::numeric_limits<I>::min()
+                       : std::numeric_limits<I>::max());
       }
     }
   }
@@ -128,7 +137,13 @@ template <ReduceKind K, Lane L>
 void fill_reduce(LaneTable* t) {
   using R = Reducer<K, LaneType<L>>;
   t->reduce[static_cast<int>(K)][static_cast<int>(L)] = {
-      sizeof(typename R::Acc), R::rows, R::init, R::fold, R::add, R::merge, R::finish};
+      sizeof(typename R::Acc),
+      R::rows,
+      R::init,
+      R::fold,
+      R::add,
+      R::merge,
+      R::finish};
 }
 
 template <Lane L>
@@ -139,7 +154,9 @@ void fill_reduce(LaneTable* t) {
   fill_reduce<ReduceKind::min, L>(t);
 }
 
-void copy(size_t bytes, void* out, const void* in) { std::memcpy(out, in, bytes); }
+void copy(size_t bytes, void* out, const void* in) {
+  std::memcpy(out, in, bytes);
+}
 
 void expand(size_t rows, size_t n, size_t size, void* out, const void* in) {
   auto* x = static_cast<const char*>(in);

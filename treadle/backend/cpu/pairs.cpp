@@ -1,6 +1,6 @@
 // Vector code of pairs of cheap rows (lane_table.h): a pass over a tile costs
-// about as much in memory traffic as in arithmetic, so two or three additions and
-// multiplications in one are nearly twice as fast.
+// about as much in memory traffic as in arithmetic, so two or three additions
+// and multiplications in one are nearly twice as fast.
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -8,9 +8,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/pairs.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {

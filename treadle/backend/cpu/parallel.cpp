@@ -10,10 +10,10 @@
 #include <omp.h>
 #include <unistd.h>
 #else
-#include <sched.h>
-
 #include <condition_variable>
 #include <vector>
+
+#include <sched.h>
 #endif
 
 namespace treadle::backend::cpu {
@@ -61,16 +61,17 @@ namespace {
 
 bool inside_parallel() { return omp_in_parallel() != 0; }
 
-// libgomp lets a thread without work spin for 3 ms before it sleeps, which takes
-// the processor from whoever has work (ten times the time on a busy machine). It
-// spins for 10 us only while it knows of more threads than processors. So one
-// thread more gets a team, of as many threads as that takes, which sleeps for
-// good. Settings of the user's own are left alone.
+// libgomp lets a thread without work spin for 3 ms before it sleeps, which
+// takes the processor from whoever has work (ten times the time on a busy
+// machine). It spins for 10 us only while it knows of more threads than
+// processors. So one thread more gets a team, of as many threads as that takes,
+// which sleeps for good. Settings of the user's own are left alone.
 void spin_briefly() {
   static const bool done = [] {
 #ifndef __clang__
     const int extra = omp_get_num_procs() - omp_get_max_threads() + 1;
-    if (extra > 0 && !std::getenv("OMP_WAIT_POLICY") && !std::getenv("GOMP_SPINCOUNT")) {
+    if (extra > 0 && !std::getenv("OMP_WAIT_POLICY") &&
+        !std::getenv("GOMP_SPINCOUNT")) {
       std::thread([extra] {
         std::atomic<int> started{0};  // an empty region would be left out
 #pragma omp parallel num_threads(extra + 1)

@@ -2,9 +2,9 @@
 // OpenMP; a build with TREADLE_THREADS=std has a pool of plain threads instead.
 //
 // How work is cut and who does it must not show in the result: tasks write to
-// places of their own, and sums keep one partial result per task, not per thread.
-// An exception is thrown in the caller once all threads are done. Calls from
-// inside of another parallel call run on the calling thread alone.
+// places of their own, and sums keep one partial result per task, not per
+// thread. An exception is thrown in the caller once all threads are done. Calls
+// from inside of another parallel call run on the calling thread alone.
 #pragma once
 
 #include <atomic>

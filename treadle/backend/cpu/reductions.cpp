@@ -8,9 +8,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/reductions.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
@@ -29,7 +30,8 @@ struct Sum {
       HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
       hn::Store(v, Tag<T>(), lanes);
       uint64_t sum = 0;
-      for (size_t i = 0; i < hn::Lanes(Tag<T>()); ++i) sum += static_cast<uint64_t>(lanes[i]);
+      for (size_t i = 0; i < hn::Lanes(Tag<T>()); ++i)
+        sum += static_cast<uint64_t>(lanes[i]);
       return static_cast<T>(sum);
     }
   }
@@ -65,7 +67,8 @@ struct Extreme {
     }
   }
   static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) {
-    return kMax ? vm::max(Vec<T>{a}, Vec<T>{b}).v : vm::min(Vec<T>{a}, Vec<T>{b}).v;
+    return kMax ? vm::max(Vec<T>{a}, Vec<T>{b}).v
+                : vm::min(Vec<T>{a}, Vec<T>{b}).v;
   }
   static HWY_INLINE T across(Raw<T> v) {
     const Tag<T> d;
@@ -122,7 +125,8 @@ HWY_INLINE double float_sum(size_t n, const float* x) {
   };
   for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
     const auto a = hn::Add(hn::LoadU(d, x), hn::LoadU(d, x + lanes));
-    const auto b = hn::Add(hn::LoadU(d, x + 2 * lanes), hn::LoadU(d, x + 3 * lanes));
+    const auto b =
+        hn::Add(hn::LoadU(d, x + 2 * lanes), hn::LoadU(d, x + 3 * lanes));
     take(hn::Add(a, b));
   }
   for (; n >= lanes; n -= lanes, x += lanes) take(hn::LoadU(d, x));
@@ -133,7 +137,8 @@ HWY_INLINE double float_sum(size_t n, const float* x) {
 void float_sum_rows(size_t rows, size_t n, void* out, const void* in) {
   const float* x = static_cast<const float*>(in);
   float* y = static_cast<float*>(out);
-  for (size_t r = 0; r < rows; ++r, x += n) y[r] = static_cast<float>(float_sum(n, x));
+  for (size_t r = 0; r < rows; ++r, x += n)
+    y[r] = static_cast<float>(float_sum(n, x));
 }
 
 void float_sum_fold(size_t n, void* acc, const void* in) {
@@ -165,7 +170,8 @@ void add(size_t rows, size_t n, void* acc, const void* in) {
   size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     auto sum = hn::LoadU(d, a + i);
-    for (size_t r = 0; r < rows; ++r) sum = Op::merged(sum, hn::LoadU(d, x + r * n + i));
+    for (size_t r = 0; r < rows; ++r)
+      sum = Op::merged(sum, hn::LoadU(d, x + r * n + i));
     hn::StoreU(sum, d, a + i);
   }
   if (i < n) {
@@ -196,7 +202,8 @@ void add_wide(size_t rows, size_t n, void* acc, const void* in) {
   if (i < n) {
     auto sum = load_some(d, a + i, n - i);
     for (size_t r = 0; r < rows; ++r) {
-      sum = Op::merged(sum, hn::PromoteTo(d, load_some(dh, x + r * n + i, n - i)));
+      sum = Op::merged(sum,
+                       hn::PromoteTo(d, load_some(dh, x + r * n + i, n - i)));
     }
     store_some(sum, d, a + i, n - i);
   }

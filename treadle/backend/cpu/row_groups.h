@@ -26,7 +26,8 @@ constexpr bool is_wide(Row row) {
     case Row::logaddexp:
     case Row::arctan2:
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -59,7 +60,8 @@ constexpr bool is_function(Row row) {
     case Row::logaddexp:
     case Row::arctan2:
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -70,7 +72,8 @@ constexpr bool is_division(Row row) {
     case Row::remainder:
     case Row::power:
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -16,9 +16,11 @@
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
 
-// ---- reading and writing runs ----------------------------------------------------
+// ---- reading and writing runs
+// ----------------------------------------------------
 
-// The first n lanes of a vector, n less than a whole one; no byte beyond is touched.
+// The first n lanes of a vector, n less than a whole one; no byte beyond is
+// touched.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> load_some(D d, const T* p, size_t n) {
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
@@ -108,7 +110,8 @@ class Writer {
  public:
   using R = Run<V>;
   Writer(void* p, unsigned flags)
-      : p_(static_cast<typename R::Element*>(p)), stream_(flags & kStreamFlag) {}
+      : p_(static_cast<typename R::Element*>(p)),
+        stream_(flags & kStreamFlag) {}
   HWY_INLINE void next(V v) {
     const typename R::D d;
     if (HWY_UNLIKELY(stream_)) {
@@ -127,7 +130,8 @@ class Writer {
   bool stream_;
 };
 
-// ---- rows ------------------------------------------------------------------------
+// ---- rows
+// ------------------------------------------------------------------------
 
 #define UNARY(name, rule, lane, ...) \
   struct Row_##name {                \
@@ -156,7 +160,11 @@ class Writer {
 #undef TERNARY
 
 template <class F, class T>
-void unary(size_t n, void* out, const void* a, const void*, const void*,
+void unary(size_t n,
+           void* out,
+           const void* a,
+           const void*,
+           const void*,
            unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
   Reader<Vec<T>> x(a, flags & 1);
@@ -166,7 +174,11 @@ void unary(size_t n, void* out, const void* a, const void*, const void*,
 }
 
 template <class F, class T>
-void binary(size_t n, void* out, const void* a, const void* b, const void*,
+void binary(size_t n,
+            void* out,
+            const void* a,
+            const void* b,
+            const void*,
             unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
   Reader<Vec<T>> pa(a, flags & 1), pb(b, flags & 2);
@@ -182,7 +194,11 @@ void binary(size_t n, void* out, const void* a, const void* b, const void*,
 }
 
 template <class F, class T>
-void ternary(size_t n, void* out, const void* a, const void* b, const void* c,
+void ternary(size_t n,
+             void* out,
+             const void* a,
+             const void* b,
+             const void* c,
              unsigned flags) {
   const size_t lanes = hn::Lanes(Tag<T>());
   Reader<Mask<T>> pa(a, flags & 1);
@@ -204,9 +220,9 @@ void ternary(size_t n, void* out, const void* a, const void* b, const void* c,
 template <class T, class Covers>
 void fill_rows(LaneTable* t, plan::Lane lane) {
   const int l = static_cast<int>(lane);
-#define UNARY(name, ...)                                            \
-  if constexpr (Covers::has(Row::name)) {                           \
-    t->row[static_cast<int>(Row::name)][l] = unary<Row_##name, T>;  \
+#define UNARY(name, ...)                                           \
+  if constexpr (Covers::has(Row::name)) {                          \
+    t->row[static_cast<int>(Row::name)][l] = unary<Row_##name, T>; \
   }
 #define BINARY(name, ...)                                           \
   if constexpr (Covers::has(Row::name)) {                           \

@@ -7,9 +7,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/rows_f32.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
@@ -22,9 +23,7 @@ struct Covers {
   }
 };
 
-void fill(LaneTable* t) {
-  fill_rows<float, Covers>(t, plan::Lane::f32);
-}
+void fill(LaneTable* t) { fill_rows<float, Covers>(t, plan::Lane::f32); }
 
 }  // namespace
 }  // namespace treadle::backend::cpu::HWY_NAMESPACE

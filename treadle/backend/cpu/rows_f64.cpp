@@ -1,5 +1,5 @@
-// Vector code of the double rows that need no series; the others are scalar calls
-// of std::, which are good to an ULP.
+// Vector code of the double rows that need no series; the others are scalar
+// calls of std::, which are good to an ULP.
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -8,9 +8,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/rows_f64.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
@@ -23,9 +24,7 @@ struct Covers {
   }
 };
 
-void fill(LaneTable* t) {
-  fill_rows<double, Covers>(t, plan::Lane::f64);
-}
+void fill(LaneTable* t) { fill_rows<double, Covers>(t, plan::Lane::f64); }
 
 }  // namespace
 }  // namespace treadle::backend::cpu::HWY_NAMESPACE

@@ -7,9 +7,10 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/rows_int.cpp"
+#include "treadle/backend/cpu/rows-inl.h"
+
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "treadle/backend/cpu/rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {

@@ -1,5 +1,5 @@
-// The instruction sets that vector code is compiled for: SSE4 as the least, AVX2
-// and AVX-512 on x86, NEON on ARM. Included before any Highway header.
+// The instruction sets that vector code is compiled for: SSE4 as the least,
+// AVX2 and AVX-512 on x86, NEON on ARM. Included before any Highway header.
 #pragma once
 
 #if defined(__x86_64__) && !defined(HWY_BASELINE_TARGETS)

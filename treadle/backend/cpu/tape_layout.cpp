@@ -7,14 +7,15 @@
 namespace treadle::backend::cpu {
 namespace {
 
-// Elements that a task should have at least, so that handing it out costs nothing.
+// Elements that a task should have at least, so that handing it out costs
+// nothing.
 constexpr int64_t kTaskElements = 32768;
 // Rows longer than this are split between tasks.
 constexpr int64_t kLongRow = 65536;
 // Bytes of row buffers, so that they stay in the second cache.
 constexpr int64_t kBufferBytes = 512 << 10;
-// Accumulators of this many columns stay near while rows pass; those of longer rows
-// are added up a strip of columns at a time.
+// Accumulators of this many columns stay near while rows pass; those of longer
+// rows are added up a strip of columns at a time.
 constexpr int64_t kStripColumns = 16384;
 // Accumulators of all row blocks of a column reduction.
 constexpr int64_t kColumnCells = 1 << 20;
@@ -37,18 +38,20 @@ void TapeLayout::find_rows(const runtime::Task& task, int inner_axes) {
   const size_t rank = task.space.size();
   const size_t split = rank - static_cast<size_t>(inner_axes);
   rows = row_length = 1;
-  for (size_t i = 0; i < rank; ++i) (i < split ? rows : row_length) *= task.space[i];
+  for (size_t i = 0; i < rank; ++i)
+    (i < split ? rows : row_length) *= task.space[i];
 
   const bool empty = rows * row_length == 0;
   bool simple = !empty;  // every operand is one run or one element
   for (const runtime::Operand& o : task.in) {
     TapeOperand t = {static_cast<const char*>(o.data),
-                     static_cast<int>(size_of(o.dtype)), Access::linear};
+                     static_cast<int>(size_of(o.dtype)),
+                     Access::linear};
     if (empty) {
       t.access = Access::general;
     } else if (!o.contiguous || rows * row_length == 1) {
-      const bool one = std::all_of(o.strides.begin(), o.strides.end(),
-                                   [](int64_t s) { return s == 0; });
+      const bool one = std::all_of(
+          o.strides.begin(), o.strides.end(), [](int64_t s) { return s == 0; });
       if (one || rows * row_length == 1) {
         t.access = Access::constant;
       } else {
@@ -91,14 +94,15 @@ void TapeLayout::find_rows(const runtime::Task& task, int inner_axes) {
     }
     return shape;
   };
-  const auto keep = [&](auto& axes, auto& all, const Shape& shape, size_t from, size_t to) {
-    axes.append(shape.begin() + from, shape.begin() + to);
-    for (size_t i = 0; i < n; ++i) {
-      for (size_t k = from; k < to; ++k) {
-        all.push_back(strides[i][k] * operands[i].size);
-      }
-    }
-  };
+  const auto keep =
+      [&](auto& axes, auto& all, const Shape& shape, size_t from, size_t to) {
+        axes.append(shape.begin() + from, shape.begin() + to);
+        for (size_t i = 0; i < n; ++i) {
+          for (size_t k = from; k < to; ++k) {
+            all.push_back(strides[i][k] * operands[i].size);
+          }
+        }
+      };
   if (inner_axes == 0) {
     const Shape shape = part(0, rank);
     if (shape.size() == 1) {
@@ -122,7 +126,8 @@ void TapeLayout::find_rows(const runtime::Task& task, int inner_axes) {
     const int64_t* s = inner_of(static_cast<int>(i));
     if (inner.size() == 1 && s[0] == operands[i].size) {
       operands[i].access = Access::row_run;
-    } else if (std::all_of(s, s + inner.size(), [](int64_t v) { return v == 0; })) {
+    } else if (std::all_of(
+                   s, s + inner.size(), [](int64_t v) { return v == 0; })) {
       operands[i].access = Access::row_splat;
     }
   }
@@ -137,15 +142,16 @@ void TapeLayout::cut(const Program& program) {
   pass = Pass::single;
   use_buffers = false;
   if (n <= tile) {
-    tile_rows = std::min(std::max<int64_t>(rows, 1), tile / std::max<int64_t>(n, 1));
+    tile_rows =
+        std::min(std::max<int64_t>(rows, 1), tile / std::max<int64_t>(n, 1));
   } else if (rows == 1 && !reduces) {
     tile_cols = tile;
   } else {
     tile_cols = round_up(blocks(n, blocks(n, tile)), 64);
     if (reduces) {
       pass = n > kLongRow ? Pass::split : Pass::phased;
-      use_buffers =
-          pass == Pass::phased && program.saving.num_buffers * n * 8 <= kBufferBytes;
+      use_buffers = pass == Pass::phased &&
+                    program.saving.num_buffers * n * 8 <= kBufferBytes;
     }
   }
 
@@ -164,11 +170,14 @@ void TapeLayout::cut(const Program& program) {
     const int64_t useful = std::max<int64_t>(1, most / col_blocks);
     task_rows = std::max(task_rows, blocks(rows, useful));
     if (pass == Pass::single && n > kStripColumns) {
-      // Tall tasks of few strips: their accumulators are merged once for many rows.
+      // Tall tasks of few strips: their accumulators are merged once for many
+      // rows.
       strip_cols = tile_cols;
-      task_cols = std::min(task_cols, std::max(tile_cols, round_up(n / 32, tile_cols)));
+      task_cols =
+          std::min(task_cols, std::max(tile_cols, round_up(n / 32, tile_cols)));
       col_blocks = blocks(n, task_cols);
-      task_rows = blocks(rows, std::max<int64_t>(1, kColumnBlocks / col_blocks));
+      task_rows =
+          blocks(rows, std::max<int64_t>(1, kColumnBlocks / col_blocks));
     }
   }
   task_rows = round_up(task_rows, tile_rows);
@@ -184,11 +193,13 @@ void TapeLayout::cut(const Program& program) {
   const bool shared = pass != Pass::single || row_blocks > 1;
   for (const Column& c : program.columns) {
     if (!shared) break;
-    column_at.push_back(take(row_blocks * n * static_cast<int64_t>(c.fns->acc_size)));
+    column_at.push_back(
+        take(row_blocks * n * static_cast<int64_t>(c.fns->acc_size)));
   }
   if (pass == Pass::split) {
     for (const Reduction& r : program.reductions) {
-      partial_at.push_back(take(rows * col_blocks * static_cast<int64_t>(r.fns->acc_size)));
+      partial_at.push_back(
+          take(rows * col_blocks * static_cast<int64_t>(r.fns->acc_size)));
       result_at.push_back(take(rows * r.size));
     }
   }

@@ -1,6 +1,6 @@
 // How one call of a tape is cut up: the space as rows, tiles and tasks, and how
-// each operand lies in it. Decided by sizes and strides alone, never by the number
-// of threads, so that results do not depend on that.
+// each operand lies in it. Decided by sizes and strides alone, never by the
+// number of threads, so that results do not depend on that.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +13,10 @@ namespace treadle::backend::cpu {
 
 // How the tiles of an operand are found.
 enum class Access : uint8_t {
-  constant,  // one element for the whole space
-  linear,    // element i of the space is element i of memory
-  row_run,   // within a row, elements lie one after another
-  row_splat, // one element for each row
+  constant,   // one element for the whole space
+  linear,     // element i of the space is element i of memory
+  row_run,    // within a row, elements lie one after another
+  row_splat,  // one element for each row
   general,
 };
 
@@ -36,21 +36,21 @@ struct TapeLayout {
   TapeLayout(const Program& program, const runtime::Task& task);
 
   int64_t rows, row_length;
-  // Outer and inner axes, neighbours merged, and for each operand its strides along
-  // them in bytes.
+  // Outer and inner axes, neighbours merged, and for each operand its strides
+  // along them in bytes.
   SmallVector<int64_t, 4> outer, inner;
   SmallVector<int64_t, 24> outer_strides, inner_strides;
   SmallVector<TapeOperand, 8> operands;
 
   Pass pass;
-  int64_t tile;        // elements of a tile at most
-  int64_t tile_rows;   // rows of a tile; more than one only if they fit
-  int64_t tile_cols;   // columns of a tile
+  int64_t tile;       // elements of a tile at most
+  int64_t tile_rows;  // rows of a tile; more than one only if they fit
+  int64_t tile_cols;  // columns of a tile
   // A task is a block of rows by a block of columns.
   int64_t task_rows, task_cols;
   int64_t row_blocks, col_blocks;
   int64_t strip_cols;  // columns of a task that are added up together
-  bool use_buffers;  // phased: keep expensive values of a row
+  bool use_buffers;    // phased: keep expensive values of a row
 
   // Partial results that tasks share, in the workspace: for each column its
   // accumulators [row_blocks][row_length]; if split, for each reduction its
@@ -71,7 +71,9 @@ struct TapeLayout {
 
  private:
   template <class Axes, class AllStrides>
-  static int64_t offset(const Axes& axes, const AllStrides& strides, int operand,
+  static int64_t offset(const Axes& axes,
+                        const AllStrides& strides,
+                        int operand,
                         int64_t i) {
     const size_t n = axes.size();
     const int64_t* s = strides.data() + operand * n;

@@ -1,13 +1,14 @@
-// The lane vocabulary of ops/elementwise.def for SIMD vectors, compiled once per
-// instruction set (hwy/foreach_target.h includes this file again and again).
-// Which rows it covers for which lane is said in rows-inl.h; the rest run on the
-// scalars of vm.h.
+// The lane vocabulary of ops/elementwise.def for SIMD vectors, compiled once
+// per instruction set (hwy/foreach_target.h includes this file again and
+// again). Which rows it covers for which lane is said in rows-inl.h; the rest
+// run on the scalars of vm.h.
 //
-// Accuracy is given as the largest error seen, in units in the last place of the
-// correctly rounded result, over all floats of the range named; without a range it
-// is the whole line with subnormals, infinities and NaN. Two kinds of float
-// function: the frequent ones work in float, the others in double vectors of half
-// the lanes ("wide") and round once, which gives 0.501 ULP with plain formulas.
+// Accuracy is given as the largest error seen, in units in the last place of
+// the correctly rounded result, over all floats of the range named; without a
+// range it is the whole line with subnormals, infinities and NaN. Two kinds of
+// float function: the frequent ones work in float, the others in double vectors
+// of half the lanes ("wide") and round once, which gives 0.501 ULP with plain
+// formulas.
 #include <cstdint>
 #include <limits>
 
@@ -40,10 +41,10 @@ struct Mask {
   hn::Mask<Tag<T>> m;
 };
 
-#define TREADLE_VEC_OPERATOR(op)                             \
-  template <class T>                                         \
-  HWY_INLINE Vec<T> operator op(Vec<T> a, Vec<T> b) {        \
-    return {a.v op b.v};                                     \
+#define TREADLE_VEC_OPERATOR(op)                      \
+  template <class T>                                  \
+  HWY_INLINE Vec<T> operator op(Vec<T> a, Vec<T> b) { \
+    return {a.v op b.v};                              \
   }
 TREADLE_VEC_OPERATOR(+)
 TREADLE_VEC_OPERATOR(-)
@@ -54,7 +55,8 @@ TREADLE_VEC_OPERATOR(|)
 TREADLE_VEC_OPERATOR(^)
 #undef TREADLE_VEC_OPERATOR
 
-// ---- tools ----------------------------------------------------------------------
+// ---- tools
+// ----------------------------------------------------------------------
 
 template <class T>
 HWY_INLINE Raw<T> num(double v) {
@@ -71,7 +73,9 @@ HWY_INLINE Raw<T> infinity() {
 
 // c0 + c1 x + c2 x^2 + ..., by Horner's rule.
 template <class T>
-HWY_INLINE Raw<T> poly(Raw<T>, double c) { return num<T>(c); }
+HWY_INLINE Raw<T> poly(Raw<T>, double c) {
+  return num<T>(c);
+}
 template <class T, class... C>
 HWY_INLINE Raw<T> poly(Raw<T> x, double c, C... more) {
   return hn::MulAdd(poly<T>(x, more...), x, num<T>(c));
@@ -84,7 +88,8 @@ HWY_INLINE Vec<float> wide(Vec<float> x) {
   const hn::Rebind<float, Tag<double>> dh;
   const auto lo = F::of(hn::PromoteTo(dd, hn::LowerHalf(dh, x.v)));
   const auto hi = F::of(hn::PromoteTo(dd, hn::UpperHalf(dh, x.v)));
-  return {hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi), hn::DemoteTo(dh, lo))};
+  return {
+      hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi), hn::DemoteTo(dh, lo))};
 }
 template <class F>
 HWY_INLINE Vec<float> wide(Vec<float> a, Vec<float> b) {
@@ -94,7 +99,8 @@ HWY_INLINE Vec<float> wide(Vec<float> a, Vec<float> b) {
                         hn::PromoteTo(dd, hn::LowerHalf(dh, b.v)));
   const auto hi = F::of(hn::PromoteTo(dd, hn::UpperHalf(dh, a.v)),
                         hn::PromoteTo(dd, hn::UpperHalf(dh, b.v)));
-  return {hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi), hn::DemoteTo(dh, lo))};
+  return {
+      hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi), hn::DemoteTo(dh, lo))};
 }
 
 // f of every lane, one after another: for arguments too rare to vectorise.
@@ -114,8 +120,9 @@ HWY_NOINLINE Raw<T> lane_by_lane(T (*f)(T, T), Raw<T> a, Raw<T> b) {
   return hn::Load(Tag<T>(), x);
 }
 
-// x to the nearest integer n, as a float and, in the low bits, as an integer: in a
-// float of this size the last bit counts ones. |x| < 2^22 (float), 2^51 (double).
+// x to the nearest integer n, as a float and, in the low bits, as an integer:
+// in a float of this size the last bit counts ones. |x| < 2^22 (float), 2^51
+// (double).
 template <class T>
 struct Nearest {
   Raw<T> n, bits;
@@ -140,7 +147,8 @@ HWY_INLINE Raw<float> times_power_of_two(Raw<float> p, Nearest<float> e) {
   const auto half = hn::ShiftRight<1>(n);
   const auto one = hn::Set(di, 127);
   const auto s1 = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(half, one)));
-  const auto s2 = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), one)));
+  const auto s2 =
+      hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(hn::Sub(n, half), one)));
   return hn::Mul(hn::Mul(p, s1), s2);
 #endif
 }
@@ -160,8 +168,14 @@ HWY_INLINE Raw<float> exp_clamped(Raw<float> x) {
   const auto e = nearest<float>(x, num<float>(1.4426950408889634));
   const auto r = minus_ln2(x, e.n);
   // (e^r - 1 - r) / r^2 on |r| <= ln 2 / 2: minimax, error 2^-28 of e^r.
-  const auto p = poly<float>(r, 1, 1, 0x1.fffffcp-2, 0x1.55549p-3, 0x1.5558f4p-5,
-                             0x1.123a6ap-7, 0x1.6a2348p-10);
+  const auto p = poly<float>(r,
+                             1,
+                             1,
+                             0x1.fffffcp-2,
+                             0x1.55549p-3,
+                             0x1.5558f4p-5,
+                             0x1.123a6ap-7,
+                             0x1.6a2348p-10);
   return times_power_of_two(p, e);
 }
 
@@ -169,8 +183,13 @@ HWY_INLINE Raw<float> exp_clamped(Raw<float> x) {
 HWY_INLINE Raw<float> expm1_clamped(Raw<float> x) {
   const auto e = nearest<float>(x, num<float>(1.4426950408889634));
   const auto r = minus_ln2(x, e.n);
-  const auto q = poly<float>(r, 0.5, 0x1.555554p-3, 0x1.5554bp-5, 0x1.11118ap-7,
-                             0x1.6d7296p-10, 0x1.a032c2p-13);
+  const auto q = poly<float>(r,
+                             0.5,
+                             0x1.555554p-3,
+                             0x1.5554bp-5,
+                             0x1.11118ap-7,
+                             0x1.6d7296p-10,
+                             0x1.a032c2p-13);
   const auto p = hn::MulAdd(hn::Mul(r, r), q, r);
   // 2^n e^r - 1 = 2^n (e^r - 1) + (2^n - 1)
   const Tag<int32_t> di;
@@ -184,14 +203,20 @@ HWY_INLINE Raw<float> expm1_clamped(Raw<float> x) {
 HWY_INLINE Raw<double> exp_wide(Raw<double> x) {
   const auto e = nearest<double>(x, num<double>(1.4426950408889634));
   const auto r = minus_ln2(x, e.n);
-  const auto q = poly<double>(
-      r, 0.5, 0.16666666666609878, 0.04166666666647908, 0.008333333371644464,
-      0.001388888895808183, 0.000198411841706175, 2.480147775121525e-05,
-      2.7635443977469076e-06, 2.763573659365921e-07);
+  const auto q = poly<double>(r,
+                              0.5,
+                              0.16666666666609878,
+                              0.04166666666647908,
+                              0.008333333371644464,
+                              0.001388888895808183,
+                              0.000198411841706175,
+                              2.480147775121525e-05,
+                              2.7635443977469076e-06,
+                              2.763573659365921e-07);
   const auto p = hn::Add(hn::MulAdd(hn::Mul(r, r), q, r), num<double>(1));
   const Tag<int64_t> di;
-  const auto s = hn::ShiftLeft<52>(
-      hn::Add(hn::BitCast(di, e.bits), hn::Set(di, 1023)));
+  const auto s =
+      hn::ShiftLeft<52>(hn::Add(hn::BitCast(di, e.bits), hn::Set(di, 1023)));
   return hn::Mul(p, hn::BitCast(Tag<double>(), s));
 }
 
@@ -210,29 +235,37 @@ HWY_INLINE Split split(Raw<double> x) {
   const Tag<uint64_t> du;
   const auto biased = hn::ShiftRight<52>(
       hn::BitCast(du, hn::Add(i, hn::Set(di, int64_t(1023) << 52))));
-  const auto e = hn::BitCast(dd, hn::Or(biased, hn::Set(du, 0x4330000000000000)));
-  return {hn::BitCast(dd, m), hn::Sub(e, num<double>(4503599627370496.0 + 1023))};
+  const auto e =
+      hn::BitCast(dd, hn::Or(biased, hn::Set(du, 0x4330000000000000)));
+  return {hn::BitCast(dd, m),
+          hn::Sub(e, num<double>(4503599627370496.0 + 1023))};
 }
 
-// log(m 2^e) = base_e * e + log(m) * base_m, to 2^-50; the logarithm of 0 is -inf,
-// of a negative number NaN.
+// log(m 2^e) = base_e * e + log(m) * base_m, to 2^-50; the logarithm of 0 is
+// -inf, of a negative number NaN.
 HWY_INLINE Raw<double> log_wide(Raw<double> x, double base_e, double base_m) {
   const auto [m, e] = split(x);
   const auto one = num<double>(1);
   const auto f = hn::Sub(m, one);
   const auto s = hn::Div(f, hn::Add(m, one));
   const auto z = hn::Mul(s, s);
-  const auto q = poly<double>(
-      z, 0.33333333333333676, 0.1999999999970373, 0.14285714372073177,
-      0.1111109918900956, 0.09091787593721917, 0.07656877616401768,
-      0.07399535554821009);
+  const auto q = poly<double>(z,
+                              0.33333333333333676,
+                              0.1999999999970373,
+                              0.14285714372073177,
+                              0.1111109918900956,
+                              0.09091787593721917,
+                              0.07656877616401768,
+                              0.07399535554821009);
   const auto s2 = hn::Add(s, s);
   const auto log_m = hn::MulAdd(hn::Mul(s2, z), q, s2);
-  auto r = hn::MulAdd(e, num<double>(base_e), hn::Mul(log_m, num<double>(base_m)));
+  auto r =
+      hn::MulAdd(e, num<double>(base_e), hn::Mul(log_m, num<double>(base_m)));
   const auto zero = hn::Zero(Tag<double>());
-  const auto other = hn::IfThenElse(
-      hn::Eq(x, zero), hn::Neg(infinity<double>()),
-      hn::IfThenElse(hn::Lt(x, zero), quiet_nan<double>(), x));
+  const auto other =
+      hn::IfThenElse(hn::Eq(x, zero),
+                     hn::Neg(infinity<double>()),
+                     hn::IfThenElse(hn::Lt(x, zero), quiet_nan<double>(), x));
   const auto usual = hn::And(hn::Gt(x, zero), hn::Lt(x, infinity<double>()));
   return hn::IfThenElse(usual, r, other);
 }
@@ -247,7 +280,8 @@ HWY_INLINE Raw<double> log1p_wide(Raw<double> x) {
   const auto d = hn::Sub(u, one);
   const auto r = hn::Mul(log_wide(u), hn::Div(x, d));
   const auto exact = hn::Or(hn::Eq(d, x), hn::Not(hn::Lt(hn::Abs(x), one)));
-  return hn::IfThenElse(hn::Eq(d, hn::Zero(Tag<double>())), x,
+  return hn::IfThenElse(hn::Eq(d, hn::Zero(Tag<double>())),
+                        x,
                         hn::IfThenElse(exact, log_wide(u), r));
 }
 
@@ -255,28 +289,36 @@ HWY_INLINE Raw<double> log1p_wide(Raw<double> x) {
 HWY_INLINE Raw<double> atan_wide(Raw<double> x) {
   const auto one = num<double>(1);
   const auto a = hn::Abs(x);
-  // atan(a) = pi/2 + atan(-1/a) above tan(3 pi/8), pi/4 + atan((a-1)/(a+1)) above
-  // tan(pi/8).
+  // atan(a) = pi/2 + atan(-1/a) above tan(3 pi/8), pi/4 + atan((a-1)/(a+1))
+  // above tan(pi/8).
   const auto high = hn::Gt(a, num<double>(2.414213562373095));
   const auto mid = hn::Gt(a, num<double>(0.4142135623730951));
-  const auto top = hn::IfThenElse(high, num<double>(-1),
-                                  hn::IfThenElse(mid, hn::Sub(a, one), a));
-  const auto bottom = hn::IfThenElse(high, a, hn::IfThenElse(mid, hn::Add(a, one), one));
+  const auto top = hn::IfThenElse(
+      high, num<double>(-1), hn::IfThenElse(mid, hn::Sub(a, one), a));
+  const auto bottom =
+      hn::IfThenElse(high, a, hn::IfThenElse(mid, hn::Add(a, one), one));
   const auto t = hn::Div(top, bottom);
   const auto z = hn::Mul(t, t);
-  const auto q = poly<double>(
-      z, -0.333333333332604, 0.1999999998271989, -0.14285712873721101,
-      0.11111054387568538, -0.09089613864086614, 0.07674298404371689,
-      -0.06510082024138604, 0.05036750901092723, -0.025463582515899197);
+  const auto q = poly<double>(z,
+                              -0.333333333332604,
+                              0.1999999998271989,
+                              -0.14285712873721101,
+                              0.11111054387568538,
+                              -0.09089613864086614,
+                              0.07674298404371689,
+                              -0.06510082024138604,
+                              0.05036750901092723,
+                              -0.025463582515899197);
   const auto p = hn::MulAdd(hn::Mul(t, z), q, t);
-  const auto base = hn::IfThenElse(
-      high, num<double>(1.5707963267948966),
-      hn::IfThenElseZero(mid, num<double>(0.7853981633974483)));
+  const auto base =
+      hn::IfThenElse(high,
+                     num<double>(1.5707963267948966),
+                     hn::IfThenElseZero(mid, num<double>(0.7853981633974483)));
   return hn::CopySign(hn::Add(base, p), x);
 }
 
-// x less the nearest multiple k of pi/2; the low two bits of `bits` are those of
-// k. |x| <= 2^20, where k times the first two parts of pi/2 is exact.
+// x less the nearest multiple k of pi/2; the low two bits of `bits` are those
+// of k. |x| <= 2^20, where k times the first two parts of pi/2 is exact.
 struct Quadrant {
   Raw<double> r, bits;
 };
@@ -301,52 +343,66 @@ HWY_INLINE FloatQuadrant quadrant(Raw<float> x) {
   const Tag<uint64_t> du;
   const auto lo = quadrant(hn::PromoteTo(dd, hn::LowerHalf(dh, x)));
   const auto hi = quadrant(hn::PromoteTo(dd, hn::UpperHalf(dh, x)));
-  const auto r = hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi.r), hn::DemoteTo(dh, lo.r));
-  const auto k = hn::Combine(Tag<uint32_t>(), hn::TruncateTo(duh, hn::BitCast(du, hi.bits)),
+  const auto r =
+      hn::Combine(Tag<float>(), hn::DemoteTo(dh, hi.r), hn::DemoteTo(dh, lo.r));
+  const auto k = hn::Combine(Tag<uint32_t>(),
+                             hn::TruncateTo(duh, hn::BitCast(du, hi.bits)),
                              hn::TruncateTo(duh, hn::BitCast(du, lo.bits)));
   return {r, hn::BitCast(Tag<int32_t>(), k)};
 }
 
-// sin (shift 0) or cos (shift 1) of x. Lanes beyond the limit, where k has too many
-// digits, take the scalar road.
-HWY_INLINE Raw<float> sin_or_cos(Raw<float> x, int shift, float (*scalar)(float)) {
+// sin (shift 0) or cos (shift 1) of x. Lanes beyond the limit, where k has too
+// many digits, take the scalar road.
+HWY_INLINE Raw<float> sin_or_cos(Raw<float> x,
+                                 int shift,
+                                 float (*scalar)(float)) {
   const auto inside = hn::Le(hn::Abs(x), num<float>(kQuadrantLimit));
   const Tag<int32_t> di;
   const Tag<float> df;
   const auto [r, k0] = quadrant(x);
   const auto k = hn::Add(k0, hn::Set(di, shift));
   const auto z = hn::Mul(r, r);
-  const auto s = hn::MulAdd(hn::Mul(r, z),
-                            poly<float>(z, -0x1.555556p-3, 0x1.11110ap-7, -0x1.a00f98p-13,
-                                        0x1.6cd734p-19),
-                            r);
+  const auto s = hn::MulAdd(
+      hn::Mul(r, z),
+      poly<float>(
+          z, -0x1.555556p-3, 0x1.11110ap-7, -0x1.a00f98p-13, 0x1.6cd734p-19),
+      r);
   const auto c = hn::MulAdd(
-      hn::Mul(z, z), poly<float>(z, 0x1.555556p-5, -0x1.6c16b8p-10, 0x1.a010dap-16,
-                                 -0x1.241da2p-22),
+      hn::Mul(z, z),
+      poly<float>(
+          z, 0x1.555556p-5, -0x1.6c16b8p-10, 0x1.a010dap-16, -0x1.241da2p-22),
       hn::NegMulAdd(z, num<float>(0.5), num<float>(1)));
-  const auto odd = hn::MaskFromVec(
-      hn::BitCast(df, hn::Neg(hn::And(k, hn::Set(di, 1)))));
-  const auto sign = hn::BitCast(df, hn::ShiftLeft<30>(hn::And(k, hn::Set(di, 2))));
+  const auto odd =
+      hn::MaskFromVec(hn::BitCast(df, hn::Neg(hn::And(k, hn::Set(di, 1)))));
+  const auto sign =
+      hn::BitCast(df, hn::ShiftLeft<30>(hn::And(k, hn::Set(di, 2))));
   const auto y = hn::Xor(hn::IfThenElse(odd, c, s), sign);
   if (HWY_LIKELY(hn::AllTrue(df, inside))) return y;
   return hn::IfThenElse(inside, y, lane_by_lane<float>(scalar, x));
 }
 
-// ---- the vocabulary ---------------------------------------------------------------
+// ---- the vocabulary
+// ---------------------------------------------------------------
 
 namespace vm {
 
 template <class T>
-HWY_INLINE Vec<T> constant(Vec<T>, double v) { return {num<T>(v)}; }
+HWY_INLINE Vec<T> constant(Vec<T>, double v) {
+  return {num<T>(v)};
+}
 
 template <class T>
-HWY_INLINE Mask<T> eq(Vec<T> a, Vec<T> b) { return {hn::Eq(a.v, b.v)}; }
+HWY_INLINE Mask<T> eq(Vec<T> a, Vec<T> b) {
+  return {hn::Eq(a.v, b.v)};
+}
 template <class T>
 HWY_INLINE Mask<T> ne(Vec<T> a, Vec<T> b) {
   return {hn::Not(hn::Eq(a.v, b.v))};  // Ne is false for NaN
 }
 template <class T>
-HWY_INLINE Mask<T> lt(Vec<T> a, Vec<T> b) { return {hn::Lt(a.v, b.v)}; }
+HWY_INLINE Mask<T> lt(Vec<T> a, Vec<T> b) {
+  return {hn::Lt(a.v, b.v)};
+}
 template <class T>
 HWY_INLINE Mask<T> le(Vec<T> a, Vec<T> b) {
   if constexpr (hwy::IsFloat<T>()) {
@@ -404,14 +460,17 @@ HWY_INLINE Vec<T> sign(Vec<T> x) {
     const auto unit = hn::Or(hn::Lt(x.v, zero), hn::Gt(x.v, zero));
     return {hn::IfThenElse(unit, hn::CopySign(one, x.v), x.v)};
   } else if constexpr (hwy::IsSigned<T>()) {
-    return {hn::IfThenElse(hn::Gt(x.v, zero), one,
+    return {hn::IfThenElse(hn::Gt(x.v, zero),
+                           one,
                            hn::IfThenElseZero(hn::Lt(x.v, zero), num<T>(-1)))};
   } else {
     return {hn::IfThenElse(hn::Eq(x.v, zero), zero, one)};
   }
 }
 template <class T>
-HWY_INLINE Vec<T> conj(Vec<T> x) { return x; }
+HWY_INLINE Vec<T> conj(Vec<T> x) {
+  return x;
+}
 template <class T>
 HWY_INLINE Vec<T> floor(Vec<T> x) {
   if constexpr (hwy::IsFloat<T>()) {
@@ -437,14 +496,18 @@ HWY_INLINE Vec<T> rint(Vec<T> x) {
   }
 }
 template <class T>
-HWY_INLINE Vec<T> floor_div(Vec<T> a, Vec<T> b) { return {hn::Floor(hn::Div(a.v, b.v))}; }
+HWY_INLINE Vec<T> floor_div(Vec<T> a, Vec<T> b) {
+  return {hn::Floor(hn::Div(a.v, b.v))};
+}
 
 HWY_INLINE Vec<uint32_t> logical_not(Vec<uint32_t> x) {
   const Tag<uint32_t> d;
   return {hn::IfThenElseZero(hn::Eq(x.v, hn::Zero(d)), hn::Set(d, 1))};
 }
 template <class T>
-HWY_INLINE Vec<T> bit_not(Vec<T> x) { return {hn::Not(x.v)}; }
+HWY_INLINE Vec<T> bit_not(Vec<T> x) {
+  return {hn::Not(x.v)};
+}
 template <class T>
 HWY_INLINE Vec<T> shl(Vec<T> a, Vec<T> b) {
   return {hn::Shl(a.v, hn::And(b.v, num<T>(8 * sizeof(T) - 1)))};
@@ -456,10 +519,14 @@ HWY_INLINE Vec<T> shr(Vec<T> a, Vec<T> b) {
 
 // 0.5 ULP.
 template <class T>
-HWY_INLINE Vec<T> sqrt(Vec<T> x) { return {hn::Sqrt(x.v)}; }
+HWY_INLINE Vec<T> sqrt(Vec<T> x) {
+  return {hn::Sqrt(x.v)};
+}
 // 1.0 ULP.
 template <class T>
-HWY_INLINE Vec<T> rsqrt(Vec<T> x) { return {hn::Div(num<T>(1), hn::Sqrt(x.v))}; }
+HWY_INLINE Vec<T> rsqrt(Vec<T> x) {
+  return {hn::Div(num<T>(1), hn::Sqrt(x.v))};
+}
 
 // ---- float, computed in float
 
@@ -469,12 +536,16 @@ HWY_INLINE Raw<float> clamp(double lo, Raw<float> x, double hi) {
 }
 
 // 1.0 ULP.
-HWY_INLINE Vec<float> exp(Vec<float> x) { return {exp_clamped(clamp(-104, x.v, 89))}; }
+HWY_INLINE Vec<float> exp(Vec<float> x) {
+  return {exp_clamped(clamp(-104, x.v, 89))};
+}
 
 // 1.5 ULP.
 HWY_INLINE Vec<float> expm1(Vec<float> x) {
-  const auto small = hn::Lt(hn::Abs(x.v), num<float>(1e-8));  // keeps -0 and subnormals
-  // Just below overflow 2^n is no float: e^x = (e^(x - ln 2)) * 2, where 1 is lost.
+  const auto small =
+      hn::Lt(hn::Abs(x.v), num<float>(1e-8));  // keeps -0 and subnormals
+  // Just below overflow 2^n is no float: e^x = (e^(x - ln 2)) * 2, where 1 is
+  // lost.
   const auto big = hn::Gt(x.v, num<float>(80));
   auto r = expm1_clamped(clamp(-104, x.v, 80));
   if (HWY_UNLIKELY(!hn::AllFalse(Tag<float>(), big))) {
@@ -492,20 +563,30 @@ HWY_INLINE Vec<float> log(Vec<float> x) {
   const auto y = hn::IfThenElse(tiny, hn::Mul(x.v, num<float>(0x1p25)), x.v);
   const auto root = hn::Set(di, 0x3f3504f3);  // sqrt(1/2)
   const auto i = hn::Sub(hn::BitCast(di, y), root);
-  const auto m = hn::BitCast(df, hn::Add(hn::And(i, hn::Set(di, 0x7fffff)), root));
+  const auto m =
+      hn::BitCast(df, hn::Add(hn::And(i, hn::Set(di, 0x7fffff)), root));
   auto e = hn::ConvertTo(df, hn::ShiftRight<23>(i));
   e = hn::Sub(e, hn::IfThenElseZero(tiny, num<float>(25)));
   const auto f = hn::Sub(m, num<float>(1));
   // (log(1 + f) - f + f^2/2) / f^3: minimax, error 2^-30 of log(1 + f).
-  const auto p = poly<float>(f, 0x1.555548p-2, -0x1.000006p-2, 0x1.99a4bcp-3, -0x1.555c5ap-3,
-                             0x1.2336e6p-3, -0x1.fc1f8p-4, 0x1.e6f5eep-4, -0x1.de4f2p-4,
+  const auto p = poly<float>(f,
+                             0x1.555548p-2,
+                             -0x1.000006p-2,
+                             0x1.99a4bcp-3,
+                             -0x1.555c5ap-3,
+                             0x1.2336e6p-3,
+                             -0x1.fc1f8p-4,
+                             0x1.e6f5eep-4,
+                             -0x1.de4f2p-4,
                              0x1.1462bp-4);
   const auto f2 = hn::Mul(f, f);
-  auto r = hn::MulAdd(hn::Mul(f2, f), p, hn::Mul(e, num<float>(-2.12194440e-4)));
+  auto r =
+      hn::MulAdd(hn::Mul(f2, f), p, hn::Mul(e, num<float>(-2.12194440e-4)));
   r = hn::NegMulAdd(num<float>(0.5), f2, r);
   r = hn::MulAdd(e, num<float>(0.693359375), hn::Add(f, r));
   const auto other = hn::IfThenElse(
-      hn::Eq(x.v, zero), hn::Neg(infinity<float>()),
+      hn::Eq(x.v, zero),
+      hn::Neg(infinity<float>()),
       hn::IfThenElse(hn::Lt(x.v, zero), quiet_nan<float>(), x.v));
   const auto usual = hn::And(hn::Gt(x.v, zero), hn::Lt(x.v, infinity<float>()));
   return {hn::IfThenElse(usual, r, other)};
@@ -524,7 +605,8 @@ HWY_INLINE Vec<float> tanh(Vec<float> x) {
   const auto a = hn::Abs(x.v);
   const auto e = expm1_clamped(hn::Min(num<float>(20), hn::Add(a, a)));
   const auto r = hn::Div(e, hn::Add(e, num<float>(2)));
-  const auto small = hn::Lt(a, num<float>(1e-4));  // and keeps -0 and subnormals
+  const auto small =
+      hn::Lt(a, num<float>(1e-4));  // and keeps -0 and subnormals
   return {hn::IfThenElse(small, x.v, hn::CopySign(r, x.v))};
 }
 
@@ -532,30 +614,50 @@ HWY_INLINE Vec<float> tanh(Vec<float> x) {
 HWY_INLINE Vec<float> erf(Vec<float> x) {
   const auto a = hn::Abs(x.v);
   const auto z = hn::Mul(a, a);
-  const auto q = poly<float>(z, 0x1.06eba8p-3, -0x1.812742p-2, 0x1.ce2e0ap-4, -0x1.b80e9p-6,
-                             0x1.54c7f6p-8, -0x1.aa3f2ep-11, 0x1.5cd4b2p-14);
+  const auto q = poly<float>(z,
+                             0x1.06eba8p-3,
+                             -0x1.812742p-2,
+                             0x1.ce2e0ap-4,
+                             -0x1.b80e9p-6,
+                             0x1.54c7f6p-8,
+                             -0x1.aa3f2ep-11,
+                             0x1.5cd4b2p-14);
   const auto near = hn::MulAdd(x.v, q, x.v);
   const auto b = hn::Min(num<float>(4), a);
-  const auto p = poly<float>(b, 0x1.736249f8p-13, -0x1.2128a6p+0, -0x1.4442fep-1,
-                             -0x1.bb9ebep-4, 0x1.9bd3d4p-6, -0x1.11c3fap-8, 0x1.c8ec02p-12,
+  const auto p = poly<float>(b,
+                             0x1.736249f8p-13,
+                             -0x1.2128a6p+0,
+                             -0x1.4442fep-1,
+                             -0x1.bb9ebep-4,
+                             0x1.9bd3d4p-6,
+                             -0x1.11c3fap-8,
+                             0x1.c8ec02p-12,
                              -0x1.63ca14p-16);
   const auto far = hn::CopySign(hn::Sub(num<float>(1), exp_clamped(p)), x.v);
   // Written so that NaN takes the first branch.
   return {hn::IfThenElse(hn::Ge(a, num<float>(0.93)), far, near)};
 }
 
-inline float scalar_sin(float x) { return static_cast<float>(std::sin(double(x))); }
-inline float scalar_cos(float x) { return static_cast<float>(std::cos(double(x))); }
+inline float scalar_sin(float x) {
+  return static_cast<float>(std::sin(double(x)));
+}
+inline float scalar_cos(float x) {
+  return static_cast<float>(std::cos(double(x)));
+}
 HWY_INLINE Vec<float> sin(Vec<float> x) {
   const auto y = sin_or_cos(x.v, 0, scalar_sin);
   return {hn::IfThenElse(hn::Eq(x.v, hn::Zero(Tag<float>())), x.v, y)};  // -0
 }
-HWY_INLINE Vec<float> cos(Vec<float> x) { return {sin_or_cos(x.v, 1, scalar_cos)}; }
+HWY_INLINE Vec<float> cos(Vec<float> x) {
+  return {sin_or_cos(x.v, 1, scalar_cos)};
+}
 
 // ---- float, computed in double: 0.51 ULP unless it says otherwise
 
 struct WideLog2 {
-  static HWY_INLINE Raw<double> of(Raw<double> x) { return log_wide(x, 1, 1.4426950408889634); }
+  static HWY_INLINE Raw<double> of(Raw<double> x) {
+    return log_wide(x, 1, 1.4426950408889634);
+  }
 };
 struct WideLog10 {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
@@ -566,7 +668,8 @@ struct WideLog1p {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto small = hn::Lt(hn::Abs(x), num<double>(0x1p-20));
     const auto r = log_wide(hn::Add(x, num<double>(1)));
-    return hn::IfThenElse(small, hn::NegMulAdd(hn::Mul(x, num<double>(0.5)), x, x), r);
+    return hn::IfThenElse(
+        small, hn::NegMulAdd(hn::Mul(x, num<double>(0.5)), x, x), r);
   }
 };
 HWY_INLINE Vec<float> log2(Vec<float> x) { return wide<WideLog2>(x); }
@@ -577,23 +680,36 @@ struct WideTan {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto [r, bits] = quadrant(x);
     const auto z = hn::Mul(r, r);
-    const auto s = hn::MulAdd(
-        hn::Mul(r, z),
-        poly<double>(z, -0.16666666666666632, 0.00833333333332237, -0.0001984126982977115,
-                     2.7557313678660007e-06, -2.5050755960437383e-08, 1.5896666448468812e-10),
-        r);
-    const auto c = hn::MulAdd(
-        hn::Mul(z, z),
-        poly<double>(z, 0.0416666666666666, -0.0013888888888874064, 2.4801587289443475e-05,
-                     -2.7557314340659063e-07, 2.0875721623780497e-09, -1.1359559337387838e-11),
-        hn::NegMulAdd(z, num<double>(0.5), num<double>(1)));
+    const auto s = hn::MulAdd(hn::Mul(r, z),
+                              poly<double>(z,
+                                           -0.16666666666666632,
+                                           0.00833333333332237,
+                                           -0.0001984126982977115,
+                                           2.7557313678660007e-06,
+                                           -2.5050755960437383e-08,
+                                           1.5896666448468812e-10),
+                              r);
+    const auto c =
+        hn::MulAdd(hn::Mul(z, z),
+                   poly<double>(z,
+                                0.0416666666666666,
+                                -0.0013888888888874064,
+                                2.4801587289443475e-05,
+                                -2.7557314340659063e-07,
+                                2.0875721623780497e-09,
+                                -1.1359559337387838e-11),
+                   hn::NegMulAdd(z, num<double>(0.5), num<double>(1)));
     const Tag<int64_t> di;
-    const auto odd = hn::MaskFromVec(hn::BitCast(
-        Tag<double>(), hn::Neg(hn::And(hn::BitCast(di, bits), hn::Set(di, 1)))));
-    return hn::Div(hn::IfThenElse(odd, hn::Neg(c), s), hn::IfThenElse(odd, s, c));
+    const auto odd = hn::MaskFromVec(
+        hn::BitCast(Tag<double>(),
+                    hn::Neg(hn::And(hn::BitCast(di, bits), hn::Set(di, 1)))));
+    return hn::Div(hn::IfThenElse(odd, hn::Neg(c), s),
+                   hn::IfThenElse(odd, s, c));
   }
 };
-inline float scalar_tan(float x) { return static_cast<float>(std::tan(double(x))); }
+inline float scalar_tan(float x) {
+  return static_cast<float>(std::tan(double(x)));
+}
 HWY_INLINE Vec<float> tan(Vec<float> x) {
   const auto inside = hn::Le(hn::Abs(x.v), num<float>(kQuadrantLimit));
   auto y = wide<WideTan>(x).v;
@@ -613,7 +729,8 @@ struct WideArcsin {
 struct WideArccos {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto one = num<double>(1);
-    const auto t = atan_wide(hn::Sqrt(hn::Div(hn::Sub(one, x), hn::Add(one, x))));
+    const auto t =
+        atan_wide(hn::Sqrt(hn::Div(hn::Sub(one, x), hn::Add(one, x))));
     return hn::Add(t, t);
   }
 };
@@ -631,15 +748,20 @@ struct WideArctan2 {
     const auto ax = hn::Abs(x), ay = hn::Abs(y);
     // 0/0 counts as 0 and inf/inf as 1.
     auto q = hn::Div(ay, ax);
-    q = hn::IfThenElse(hn::Eq(ay, zero), hn::IfThenElse(hn::Eq(x, x), zero, x), q);
-    q = hn::IfThenElse(hn::And(hn::Eq(ay, inf), hn::Eq(ax, inf)), num<double>(1), q);
+    q = hn::IfThenElse(
+        hn::Eq(ay, zero), hn::IfThenElse(hn::Eq(x, x), zero, x), q);
+    q = hn::IfThenElse(
+        hn::And(hn::Eq(ay, inf), hn::Eq(ax, inf)), num<double>(1), q);
     const auto t = atan_wide(q);
     const auto left = hn::Lt(hn::CopySign(num<double>(1), x), zero);
-    const auto r = hn::IfThenElse(left, hn::Sub(num<double>(3.141592653589793), t), t);
+    const auto r =
+        hn::IfThenElse(left, hn::Sub(num<double>(3.141592653589793), t), t);
     return hn::CopySign(r, y);
   }
 };
-HWY_INLINE Vec<float> arctan2(Vec<float> a, Vec<float> b) { return wide<WideArctan2>(a, b); }
+HWY_INLINE Vec<float> arctan2(Vec<float> a, Vec<float> b) {
+  return wide<WideArctan2>(a, b);
+}
 
 HWY_INLINE Raw<double> clamp_wide(Raw<double> x, double limit) {
   return hn::Min(num<double>(limit), hn::Max(num<double>(-limit), x));
@@ -647,7 +769,8 @@ HWY_INLINE Raw<double> clamp_wide(Raw<double> x, double limit) {
 struct WideSinh {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto e = exp_wide(clamp_wide(x, 200));
-    const auto r = hn::Mul(num<double>(0.5), hn::Sub(e, hn::Div(num<double>(1), e)));
+    const auto r =
+        hn::Mul(num<double>(0.5), hn::Sub(e, hn::Div(num<double>(1), e)));
     const auto z = hn::Mul(x, x);
     const auto series = hn::Mul(x, poly<double>(z, 1, 1.0 / 6, 1.0 / 120));
     return hn::IfThenElse(hn::Lt(hn::Abs(x), num<double>(0x1p-8)), series, r);
@@ -665,7 +788,8 @@ struct WideArcsinh {
     const auto root = hn::Sqrt(hn::MulAdd(a, a, num<double>(1)));
     const auto z = hn::Mul(x, x);
     const auto series = hn::Mul(x, poly<double>(z, 1, -1.0 / 6, 3.0 / 40));
-    return hn::IfThenElse(hn::Lt(a, num<double>(0x1p-8)), series,
+    return hn::IfThenElse(hn::Lt(a, num<double>(0x1p-8)),
+                          series,
                           hn::CopySign(log_wide(hn::Add(a, root)), x));
   }
 };
@@ -673,7 +797,8 @@ struct WideArccosh {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto one = num<double>(1);
     const auto root = hn::Sqrt(hn::Mul(hn::Sub(x, one), hn::Add(x, one)));
-    return hn::IfThenElse(hn::Lt(x, one), quiet_nan<double>(), log_wide(hn::Add(x, root)));
+    return hn::IfThenElse(
+        hn::Lt(x, one), quiet_nan<double>(), log_wide(hn::Add(x, root)));
   }
 };
 struct WideArctanh {
@@ -682,7 +807,8 @@ struct WideArctanh {
     const auto q = hn::Div(hn::Add(one, x), hn::Sub(one, x));
     const auto z = hn::Mul(x, x);
     const auto series = hn::Mul(x, poly<double>(z, 1, 1.0 / 3, 1.0 / 5));
-    return hn::IfThenElse(hn::Lt(hn::Abs(x), num<double>(0x1p-8)), series,
+    return hn::IfThenElse(hn::Lt(hn::Abs(x), num<double>(0x1p-8)),
+                          series,
                           hn::Mul(num<double>(0.5), log_wide(q)));
   }
 };
@@ -696,12 +822,16 @@ struct WideLogaddexp {
   static HWY_INLINE Raw<double> of(Raw<double> a, Raw<double> b) {
     const auto m = hn::Max(a, b);
     const auto d = hn::Neg(hn::Abs(hn::Sub(a, b)));
-    const auto r = hn::Add(m, log1p_wide(exp_wide(hn::Max(num<double>(-700), d))));
-    // Equal infinities, whose difference is NaN; a NaN of either comes through a + b.
+    const auto r =
+        hn::Add(m, log1p_wide(exp_wide(hn::Max(num<double>(-700), d))));
+    // Equal infinities, whose difference is NaN; a NaN of either comes through
+    // a + b.
     const auto s = hn::Add(a, b);
     const auto infinite = hn::Eq(hn::Abs(m), infinity<double>());
-    return hn::IfThenElse(hn::Eq(s, s), hn::IfThenElse(infinite, m, r),
-                          hn::IfThenElse(hn::And(hn::Eq(a, a), hn::Eq(b, b)), m, s));
+    return hn::IfThenElse(
+        hn::Eq(s, s),
+        hn::IfThenElse(infinite, m, r),
+        hn::IfThenElse(hn::And(hn::Eq(a, a), hn::Eq(b, b)), m, s));
   }
 };
 HWY_INLINE Vec<float> logaddexp(Vec<float> a, Vec<float> b) {
@@ -713,18 +843,33 @@ struct WideErfinv {
   static HWY_INLINE Raw<double> of(Raw<double> x) {
     const auto one = num<double>(1);
     const auto w = hn::Neg(log_wide(hn::Mul(hn::Sub(one, x), hn::Add(one, x))));
-    const auto near = poly<double>(
-        hn::Sub(w, num<double>(3)), 1.6235420064132118, 0.2416304020909538,
-        -0.005738135019551425, -0.0008361750572281339, 0.00019506143523719463,
-        -1.2722678511342886e-05, -1.7483078924266269e-06, 4.5251755350265825e-07,
-        -2.3538765637979496e-08, -5.980653164202022e-09, 1.08130721437609e-09,
-        2.222290956720695e-11, -1.5040862635367943e-11);
-    const auto far = poly<double>(
-        hn::Sub(hn::Sqrt(w), num<double>(3.3)), 3.1341615189361645, 1.005769197321823,
-        0.004844529632524932, -0.0032944347550008164, 0.002092899823392639,
-        -0.0014111705840957132, 0.0008735110550659971, -0.00036332827833137157,
-        -1.874728127849662e-05, 7.267979657025659e-05);
-    const auto r = hn::Mul(x, hn::IfThenElse(hn::Lt(w, num<double>(6)), near, far));
+    const auto near = poly<double>(hn::Sub(w, num<double>(3)),
+                                   1.6235420064132118,
+                                   0.2416304020909538,
+                                   -0.005738135019551425,
+                                   -0.0008361750572281339,
+                                   0.00019506143523719463,
+                                   -1.2722678511342886e-05,
+                                   -1.7483078924266269e-06,
+                                   4.5251755350265825e-07,
+                                   -2.3538765637979496e-08,
+                                   -5.980653164202022e-09,
+                                   1.08130721437609e-09,
+                                   2.222290956720695e-11,
+                                   -1.5040862635367943e-11);
+    const auto far = poly<double>(hn::Sub(hn::Sqrt(w), num<double>(3.3)),
+                                  3.1341615189361645,
+                                  1.005769197321823,
+                                  0.004844529632524932,
+                                  -0.0032944347550008164,
+                                  0.002092899823392639,
+                                  -0.0014111705840957132,
+                                  0.0008735110550659971,
+                                  -0.00036332827833137157,
+                                  -1.874728127849662e-05,
+                                  7.267979657025659e-05);
+    const auto r =
+        hn::Mul(x, hn::IfThenElse(hn::Lt(w, num<double>(6)), near, far));
     const auto edge = hn::Eq(hn::Abs(x), one);
     return hn::IfThenElse(edge, hn::Mul(x, infinity<double>()), r);
   }
@@ -739,21 +884,26 @@ struct WidePow {
     const auto half = num<double>(0.5);
     const auto mag = hn::Abs(a);
     const auto t = hn::Mul(b, log_wide(mag, 1, 1.4426950408889634));
-    auto r = exp_wide(hn::Mul(clamp_wide(t, 400), num<double>(0.6931471805599453)));
+    auto r =
+        exp_wide(hn::Mul(clamp_wide(t, 400), num<double>(0.6931471805599453)));
     const auto whole = hn::Eq(hn::Round(b), b);
     const auto hb = hn::Mul(b, half);
     const auto odd = hn::And(whole, hn::Ne(hn::Round(hb), hb));
-    const auto sign = hn::IfThenElseZero(odd, hn::And(a, hn::Set(Tag<double>(), -0.0)));
+    const auto sign =
+        hn::IfThenElseZero(odd, hn::And(a, hn::Set(Tag<double>(), -0.0)));
     const auto undefined = hn::And(hn::And(hn::Lt(a, zero), hn::Not(whole)),
                                    hn::Lt(mag, infinity<double>()));
-    const auto unit = hn::Or(hn::Eq(b, zero), hn::And(hn::Eq(mag, one), hn::Eq(b, b)));
+    const auto unit =
+        hn::Or(hn::Eq(b, zero), hn::And(hn::Eq(mag, one), hn::Eq(b, b)));
     r = hn::IfThenElse(unit, one, r);
     r = hn::Xor(r, sign);
     r = hn::IfThenElse(undefined, quiet_nan<double>(), r);
     return hn::IfThenElse(hn::Eq(a, one), one, r);
   }
 };
-HWY_INLINE Vec<float> pow(Vec<float> a, Vec<float> b) { return wide<WidePow>(a, b); }
+HWY_INLINE Vec<float> pow(Vec<float> a, Vec<float> b) {
+  return wide<WidePow>(a, b);
+}
 
 // Exact. The quotient is exact enough below 2^29; beyond, fmod takes over.
 struct WideRemainder {
@@ -771,7 +921,8 @@ HWY_INLINE Vec<float> remainder(Vec<float> a, Vec<float> b) {
                              hn::Lt(hn::Abs(b.v), infinity<float>()));
   const auto y = wide<WideRemainder>(a, b).v;
   if (HWY_LIKELY(hn::AllTrue(Tag<float>(), usual))) return {y};
-  return {hn::IfThenElse(usual, y, lane_by_lane<float>(scalar_remainder, a.v, b.v))};
+  return {hn::IfThenElse(
+      usual, y, lane_by_lane<float>(scalar_remainder, a.v, b.v))};
 }
 
 }  // namespace vm

@@ -3,9 +3,10 @@
 // SIMD vectors.
 //
 // Lane types: float, double, complex64_t, uint32_t, uint64_t and Wrap<int32_t>,
-// Wrap<int64_t>, whose overflow wraps. float functions are computed in double and
-// rounded once (error below 0.51 ULP wherever std:: is good to 1e-13); double
-// ones are those of std::, or built from them with an error of a few ULP.
+// Wrap<int64_t>, whose overflow wraps. float functions are computed in double
+// and rounded once (error below 0.51 ULP wherever std:: is good to 1e-13);
+// double ones are those of std::, or built from them with an error of a few
+// ULP.
 #pragma once
 
 #include <bit>
@@ -16,8 +17,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "treadle/base/dtype.h"
 #include "treadle/backend/cpu/convert.h"
+#include "treadle/base/dtype.h"
 #include "treadle/plan/tape.h"
 
 namespace treadle::backend::cpu {
@@ -30,9 +31,15 @@ struct Wrap {
 
   constexpr Wrap() = default;
   constexpr explicit Wrap(T x) : v(x) {}
-  friend constexpr Wrap operator+(Wrap a, Wrap b) { return Wrap(T(U(a.v) + U(b.v))); }
-  friend constexpr Wrap operator-(Wrap a, Wrap b) { return Wrap(T(U(a.v) - U(b.v))); }
-  friend constexpr Wrap operator*(Wrap a, Wrap b) { return Wrap(T(U(a.v) * U(b.v))); }
+  friend constexpr Wrap operator+(Wrap a, Wrap b) {
+    return Wrap(T(U(a.v) + U(b.v)));
+  }
+  friend constexpr Wrap operator-(Wrap a, Wrap b) {
+    return Wrap(T(U(a.v) - U(b.v)));
+  }
+  friend constexpr Wrap operator*(Wrap a, Wrap b) {
+    return Wrap(T(U(a.v) * U(b.v)));
+  }
   friend constexpr Wrap operator&(Wrap a, Wrap b) { return Wrap(a.v & b.v); }
   friend constexpr Wrap operator|(Wrap a, Wrap b) { return Wrap(a.v | b.v); }
   friend constexpr Wrap operator^(Wrap a, Wrap b) { return Wrap(a.v ^ b.v); }
@@ -41,13 +48,34 @@ struct Wrap {
 // The C++ type of a lane.
 template <plan::Lane L>
 struct LaneTypeOf;
-template <> struct LaneTypeOf<plan::Lane::f32> { using type = float; };
-template <> struct LaneTypeOf<plan::Lane::f64> { using type = double; };
-template <> struct LaneTypeOf<plan::Lane::i32> { using type = Wrap<int32_t>; };
-template <> struct LaneTypeOf<plan::Lane::i64> { using type = Wrap<int64_t>; };
-template <> struct LaneTypeOf<plan::Lane::u32> { using type = uint32_t; };
-template <> struct LaneTypeOf<plan::Lane::u64> { using type = uint64_t; };
-template <> struct LaneTypeOf<plan::Lane::c64> { using type = complex64_t; };
+template <>
+struct LaneTypeOf<plan::Lane::f32> {
+  using type = float;
+};
+template <>
+struct LaneTypeOf<plan::Lane::f64> {
+  using type = double;
+};
+template <>
+struct LaneTypeOf<plan::Lane::i32> {
+  using type = Wrap<int32_t>;
+};
+template <>
+struct LaneTypeOf<plan::Lane::i64> {
+  using type = Wrap<int64_t>;
+};
+template <>
+struct LaneTypeOf<plan::Lane::u32> {
+  using type = uint32_t;
+};
+template <>
+struct LaneTypeOf<plan::Lane::u64> {
+  using type = uint64_t;
+};
+template <>
+struct LaneTypeOf<plan::Lane::c64> {
+  using type = complex64_t;
+};
 template <plan::Lane L>
 using LaneType = typename LaneTypeOf<L>::type;
 
@@ -90,7 +118,8 @@ T constant(T, double v) {
   }
 }
 
-// ---- order ----------------------------------------------------------------------
+// ---- order
+// ----------------------------------------------------------------------
 
 template <class T>
 uint32_t eq(T a, T b) {
@@ -101,7 +130,9 @@ uint32_t eq(T a, T b) {
   }
 }
 template <class T>
-uint32_t ne(T a, T b) { return eq(a, b) ^ 1u; }
+uint32_t ne(T a, T b) {
+  return eq(a, b) ^ 1u;
+}
 // Complex numbers are ordered by real part, then by imaginary part.
 template <class T>
 uint32_t lt(T a, T b) {
@@ -116,7 +147,8 @@ uint32_t lt(T a, T b) {
 template <class T>
 uint32_t le(T a, T b) {
   if constexpr (ComplexLane<T>) {
-    return a.real() < b.real() || (a.real() == b.real() && a.imag() <= b.imag());
+    return a.real() < b.real() ||
+           (a.real() == b.real() && a.imag() <= b.imag());
   } else if constexpr (IntLane<T>) {
     return bits(a) <= bits(b);
   } else {
@@ -132,13 +164,20 @@ bool is_nan(T x) {
   }
 }
 template <class T>
-T max(T a, T b) { return is_nan(a) || lt(b, a) ? a : b; }
+T max(T a, T b) {
+  return is_nan(a) || lt(b, a) ? a : b;
+}
 template <class T>
-T min(T a, T b) { return is_nan(a) || lt(a, b) ? a : b; }
+T min(T a, T b) {
+  return is_nan(a) || lt(a, b) ? a : b;
+}
 template <class T>
-T select(uint32_t c, T a, T b) { return c != 0 ? a : b; }
+T select(uint32_t c, T a, T b) {
+  return c != 0 ? a : b;
+}
 
-// ---- arithmetic -----------------------------------------------------------------
+// ---- arithmetic
+// -----------------------------------------------------------------
 
 template <class T>
 T neg(T x) {
@@ -236,11 +275,14 @@ T remainder(T a, T b) {
   }
 }
 
-// ---- integers -------------------------------------------------------------------
+// ---- integers
+// -------------------------------------------------------------------
 
 inline uint32_t logical_not(uint32_t x) { return x == 0; }
 template <IntLane T>
-T bit_not(T x) { return T(~bits(x)); }
+T bit_not(T x) {
+  return T(~bits(x));
+}
 // Shift counts are taken modulo the width of the lane.
 template <IntLane T>
 T shl(T a, T b) {
@@ -253,22 +295,25 @@ T shr(T a, T b) {
   return T(bits(a) >> (U(bits(b)) % (8 * sizeof(U))));
 }
 
-// ---- functions ------------------------------------------------------------------
+// ---- functions
+// ------------------------------------------------------------------
 
 // f at x: float and complex64 are computed in double and rounded once.
-#define TREADLE_LANE_FUNCTION(name, f)          \
-  template <class T>                            \
-  T name(T x) {                                 \
-    if constexpr (ComplexLane<T>) {             \
-      return T(f(Complex(x)));                  \
-    } else {                                    \
-      return T(f(double(x)));                   \
-    }                                           \
+#define TREADLE_LANE_FUNCTION(name, f) \
+  template <class T>                   \
+  T name(T x) {                        \
+    if constexpr (ComplexLane<T>) {    \
+      return T(f(Complex(x)));         \
+    } else {                           \
+      return T(f(double(x)));          \
+    }                                  \
   }
 
 inline double rsqrt_of(double x) { return 1 / std::sqrt(x); }
 inline Complex rsqrt_of(const Complex& z) { return 1.0 / std::sqrt(z); }
-inline Complex log2_of(const Complex& z) { return std::log(z) * 1.4426950408889634; }
+inline Complex log2_of(const Complex& z) {
+  return std::log(z) * 1.4426950408889634;
+}
 inline double log2_of(double x) { return std::log2(x); }
 inline double expm1_of(double x) { return std::expm1(x); }
 inline Complex expm1_of(const Complex& z) {
@@ -290,8 +335,8 @@ inline Complex sigmoid_of(const Complex& z) {
   const Complex e = std::exp(z);
   return e / (1.0 + e);
 }
-// Inverse error function, good to 2 ULP of double: a start good to 1e-7, then two
-// steps of Halley's method, on erfc where erf loses its digits.
+// Inverse error function, good to 2 ULP of double: a start good to 1e-7, then
+// two steps of Halley's method, on erfc where erf loses its digits.
 double erfinv_of(double x);
 
 TREADLE_LANE_FUNCTION(sqrt, std::sqrt)
@@ -318,16 +363,21 @@ TREADLE_LANE_FUNCTION(sigmoid, sigmoid_of)
 #undef TREADLE_LANE_FUNCTION
 
 template <RealLane T>
-T erf(T x) { return T(std::erf(double(x))); }
+T erf(T x) {
+  return T(std::erf(double(x)));
+}
 template <RealLane T>
-T erfinv(T x) { return T(erfinv_of(double(x))); }
+T erfinv(T x) {
+  return T(erfinv_of(double(x)));
+}
 
 // Integers: 0 for a negative exponent.
 template <class T>
 T pow(T a, T b) {
   if constexpr (ComplexLane<T>) {
     if (b == T(0)) return T(1);
-    if (a == T(0)) return b.real() > 0 ? T(0) : T(Complex(std::pow(Complex(a), Complex(b))));
+    if (a == T(0))
+      return b.real() > 0 ? T(0) : T(Complex(std::pow(Complex(a), Complex(b))));
     return T(std::pow(Complex(a), Complex(b)));
   } else if constexpr (RealLane<T>) {
     return T(std::pow(double(a), double(b)));
@@ -350,7 +400,9 @@ T logaddexp(T a, T b) {
   return T(m + std::log1p(std::exp(-std::fabs(double(a) - double(b)))));
 }
 template <RealLane T>
-T arctan2(T a, T b) { return T(std::atan2(double(a), double(b))); }
+T arctan2(T a, T b) {
+  return T(std::atan2(double(a), double(b)));
+}
 
 }  // namespace vm
 

@@ -18,10 +18,12 @@ constexpr int64_t kChunk = 256;
 
 // n elements, a stride of bytes apart, to or from one run.
 void gather(size_t size, char* run, const char* p, int64_t stride, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) std::memcpy(run + i * size, p + i * stride, size);
+  for (int64_t i = 0; i < n; ++i)
+    std::memcpy(run + i * size, p + i * stride, size);
 }
 void scatter(size_t size, const char* run, char* p, int64_t stride, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) std::memcpy(p + i * stride, run + i * size, size);
+  for (int64_t i = 0; i < n; ++i)
+    std::memcpy(p + i * stride, run + i * size, size);
 }
 
 void run(const Task& task) {
@@ -36,12 +38,14 @@ void run(const Task& task) {
   const plan::Lane lane = plan::lane_of(task.in[choose ? 1 : 0].dtype);
   const RowFn fn = table.row[static_cast<int>(row)][static_cast<int>(lane)];
 
-  // Operands and the output; inputs that are not there repeat the output's place.
+  // Operands and the output; inputs that are not there repeat the output's
+  // place.
   Strides strides[4];
   for (int k = 0; k < 4; ++k) {
     if (k < arity) {
       const Strides& s = task.in[k].strides;
-      strides[k] = s.size() == out.shape.size() ? s : Strides(out.shape.size(), 0);
+      strides[k] =
+          s.size() == out.shape.size() ? s : Strides(out.shape.size(), 0);
     } else {
       strides[k] = out.strides;
     }
@@ -56,28 +60,37 @@ void run(const Task& task) {
       for (int k = 0; k < arity; ++k) {
         const Operand& in = task.in[k];
         const auto size = static_cast<int64_t>(size_of(in.dtype));
-        gather(size, memory,
-               static_cast<const char*>(in.data) + (r.offset(k) + at * r.step(k)) * size,
-               r.step(k) * size, n);
+        gather(size,
+               memory,
+               static_cast<const char*>(in.data) +
+                   (r.offset(k) + at * r.step(k)) * size,
+               r.step(k) * size,
+               n);
         table.load[static_cast<int>(in.dtype)](n, lanes[k], memory);
       }
       alignas(64) char result[kChunk * 8];
       fn(n, result, lanes[0], lanes[1], lanes[2], 0);
       table.store[static_cast<int>(out.dtype)](n, memory, result);
       const auto size = static_cast<int64_t>(size_of(out.dtype));
-      scatter(size, memory,
-              static_cast<char*>(out.data) + (r.offset(3) + at * r.step(3)) * size,
-              r.step(3) * size, n);
+      scatter(
+          size,
+          memory,
+          static_cast<char*>(out.data) + (r.offset(3) + at * r.step(3)) * size,
+          r.step(3) * size,
+          n);
     }
   }
 }
 
-std::string why_not(const Op& op, std::span<const Spec> in, std::span<const Spec>) {
+std::string why_not(const Op& op,
+                    std::span<const Spec> in,
+                    std::span<const Spec>) {
   const Row row = static_cast<const Elementwise&>(op).row;
   const Rule rule = info(row).rule;
   const Dtype t = in[rule == Rule::choose ? 1 : 0].dtype;
   if (!plan::takes_lane(rule, plan::lane_of(t))) {
-    return std::string(info(row).name) + " does not take " + std::string(name_of(t));
+    return std::string(info(row).name) + " does not take " +
+           std::string(name_of(t));
   }
   return "";
 }

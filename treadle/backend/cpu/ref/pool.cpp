@@ -107,8 +107,8 @@ void max_pool_pick(
     for (int64_t i : window) {
       if (x[i] == y[at]) sum += double(t[i]);
     }
-    out[at] = is_nan(y[at]) ? y[at]
-                            : convert<T>(sum / maxima(p, window, x, y[at]));
+    out[at] =
+        is_nan(y[at]) ? y[at] : convert<T>(sum / maxima(p, window, x, y[at]));
   });
 }
 
@@ -124,8 +124,7 @@ void mean_pool_grad(const PoolProblem& p, const T* ct, T* out) {
 }
 
 template <class T>
-inline constexpr bool is_real =
-    std::is_floating_point_v<T> || is_half_type<T>;
+inline constexpr bool is_real = std::is_floating_point_v<T> || is_half_type<T>;
 
 template <class T>
 const T* data(const Operand& x) {
