@@ -2,6 +2,7 @@
 
 import mlx.core as mlx
 import numpy as np
+
 import treadle.core as mx
 
 DTYPES = [

@@ -6,8 +6,9 @@ import weakref
 
 import numpy as np
 import pytest
-import treadle.core as mx
 from oracle import DTYPES, check, name_of
+
+import treadle.core as mx
 
 
 @pytest.mark.parametrize(

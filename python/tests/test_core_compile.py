@@ -4,8 +4,9 @@ import threading
 from functools import partial
 
 import pytest
-import treadle.core as mx
 from oracle import check, expressions
+
+import treadle.core as mx
 
 CALLS = """
 m.compile(lambda x: x * 2)(x); m.compile(lambda x, k: x * k)(x, 3); m.compile(lambda x, k: x * k)(x, k=3)

@@ -9,8 +9,9 @@ import weakref
 
 import numpy as np
 import pytest
-import treadle.core as mx
 from oracle import DTYPES, check
+
+import treadle.core as mx
 
 SHARED = [d for d in DTYPES if d != "bfloat16"] + ["float64"]
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-import treadle.core as mx
 from oracle import check, expressions
+
+import treadle.core as mx
 
 DRAWS = """
 r.key(0); r.key(7); r.key(2**40 + 3); r.split(r.key(0)); r.split(r.key(0), 3); r.split(key=r.key(1), num=4)

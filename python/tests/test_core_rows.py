@@ -5,8 +5,9 @@ import math
 import mlx.core as mlx
 import numpy as np
 import pytest
-import treadle.core as mx
 from oracle import DTYPES, check, expressions, name_of, values
+
+import treadle.core as mx
 
 UNARY = """
     abs arccos arccosh arcsin arcsinh arctan arctanh bitwise_invert ceil conjugate cos cosh erf erfinv exp expm1 floor

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-import treadle.core as mx
 from oracle import DTYPES, check, expressions, values
+
+import treadle.core as mx
 
 X = np.arange(24, dtype=np.float32).reshape(2, 3, 4) * 0.37 - 3
 AXES = [None, 0, 1, -1, (0, 2), [1], (-1, 0), (), 3, -4, (0, 0), 1.5, "x"]

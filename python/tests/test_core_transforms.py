@@ -5,8 +5,9 @@ import weakref
 from collections import namedtuple
 
 import pytest
-import treadle.core as mx
 from oracle import assert_same, check, expressions, outcome
+
+import treadle.core as mx
 
 GRADS = """
 m.grad(lambda x: x.sum())(x); m.grad(lambda x: x)(x); m.grad(lambda x: 1.0)(x); m.grad(lambda x: None)(x)
