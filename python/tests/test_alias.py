@@ -102,9 +102,10 @@ def test_mlx_defaults_hold_under_the_alias_only(script):
         x, y = mx.array([1.0, 2.0]), mx.array([0.0, 0.0])
         print(nn.losses.mse_loss(x, y).item(), nn.losses.mse_loss(x, y, reduction="none").shape)
         print(nn.losses.cross_entropy(mx.zeros((3, 2)), mx.array([0, 1, 0])).shape, mx.float32, repr(mx.bfloat16))
+        print(mx.__version__)
         """
     )
-    assert output(path) == "2.5 (2,)\n(3,) mlx.core.float32 mlx.core.bfloat16\n"
+    assert output(path) == "2.5 (2,)\n(3,) mlx.core.float32 mlx.core.bfloat16\n0.32.0\n"
 
     import treadle.core as mx
     import treadle.nn as nn

@@ -1,8 +1,6 @@
 """Arrays in files that are open already: ``load`` and ``save_safetensors`` of the library take names."""
 
 import os
-import shutil
-import tempfile
 
 from treadle import _core
 
@@ -22,6 +20,9 @@ def load(file, /, format=None, return_metadata=False, *, stream=None):
         return _core.load(file, format, return_metadata, stream=stream)
     name = getattr(file, "name", None)
     ending = os.path.splitext(name)[1][1:] if isinstance(name, (str, os.PathLike)) else ""
+    import shutil  # these two cost more than all of treadle.nn, and few need them
+    import tempfile
+
     # The mapping keeps the copy alive after its name is gone.
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "arrays")
@@ -43,6 +44,9 @@ def save_safetensors(file, arrays, metadata=None):
     """
     if not hasattr(file, "write"):
         return _core.save_safetensors(file, arrays, metadata)
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "arrays.safetensors")
         _core.save_safetensors(path, arrays, metadata)

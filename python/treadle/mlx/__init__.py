@@ -16,6 +16,8 @@ import types
 
 from treadle import compat, core
 
+# The version whose interface Treadle follows: what programs find as mlx.core.__version__.
+VERSION = "0.32.0"
 NAME = "mlx"
 TARGET = "treadle"
 
@@ -71,3 +73,4 @@ def install():
     sys.meta_path.insert(0, _Finder())
     compat.mlx_defaults(True)
     core._as_mlx()
+    core.__version__ = VERSION
