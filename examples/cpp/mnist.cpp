@@ -48,7 +48,7 @@ struct Cnn : nn::Module {
 
 struct Options {
   std::string data = "data/mnist", out = "runs/mnist", model = "cnn";
-  int epochs = 8, batch = 64;
+  int epochs = 12, batch = 64;
   double rate = 2e-3;
   int shift = 2;
   uint64_t seed = 0;
