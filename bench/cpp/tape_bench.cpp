@@ -1,5 +1,6 @@
 // How fast the CPU runs tapes: milliseconds, and GB/s of what must be read and
-// written. Outputs are reused, as an arena does.  build/.../bench/tape_bench [threads]
+// written. Outputs are reused, as an arena does.  build/.../bench/tape_bench
+// [threads]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -23,8 +24,8 @@ using Code = TapeValue::Code;
 
 namespace {
 
-// With one thread the time is that of the processor, which other programs on the
-// machine spoil less.
+// With one thread the time is that of the processor, which other programs on
+// the machine spoil less.
 bool cpu_time = false;
 
 double now() {
@@ -37,7 +38,12 @@ double seconds_since(double start) { return now() - start; }
 // Zeroed memory on huge pages.
 void* memory(size_t bytes) {
   bytes = (bytes + (2 << 20) - 1) >> 21 << 21;
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p = mmap(nullptr,
+                 bytes,
+                 PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS,
+                 -1,
+                 0);
   madvise(p, bytes, MADV_HUGEPAGE);
   std::memset(p, 0, bytes);
   return p;
@@ -79,7 +85,9 @@ class Maker {
     v.phase = after(a);
     return push(v);
   }
-  void store(uint16_t a, OutputForm form = OutputForm::full, Dtype dtype = float32) {
+  void store(uint16_t a,
+             OutputForm form = OutputForm::full,
+             Dtype dtype = float32) {
     TapeValue v = {};
     v.code = form == OutputForm::column ? Code::reduce_column : Code::store;
     v.lane = Lane::f32;
@@ -96,7 +104,8 @@ class Maker {
  private:
   const TapeValue& at(uint16_t i) const { return tape.values[i]; }
   uint16_t after(uint16_t i) const {
-    return static_cast<uint16_t>(at(i).phase + (at(i).code == Code::reduce_row));
+    return static_cast<uint16_t>(at(i).phase +
+                                 (at(i).code == Code::reduce_row));
   }
   uint16_t push(TapeValue v) {
     tape.values.push_back(v);
@@ -130,7 +139,8 @@ struct Case {
       if (!one) bytes += double(n * size_of(o.dtype));
       if (o.dtype == float32) {
         for (size_t k = 0; k < n; ++k) {
-          static_cast<float*>(o.data)[k] = one ? 0.5f : float(k * 2654435761u % 1000) / 500 - 1;
+          static_cast<float*>(o.data)[k] =
+              one ? 0.5f : float(k * 2654435761u % 1000) / 500 - 1;
         }
       }
       in.push_back(o);
@@ -156,7 +166,8 @@ struct Case {
   double run(int threads) {
     static const runtime::Kernel kernel = backend::cpu::tape_kernel();
     runtime::Task task{*op, in, out, space, workspace, threads};
-    if (!workspace) task.workspace = workspace = memory(kernel.workspace(task) + 64);
+    if (!workspace)
+      task.workspace = workspace = memory(kernel.workspace(task) + 64);
     const auto start = now();
     kernel.run(task);
     return seconds_since(start);
@@ -165,7 +176,10 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const auto add = [&](std::string name, Shape space, Maker& m, std::vector<bool> scalar = {},
+  const auto add = [&](std::string name,
+                       Shape space,
+                       Maker& m,
+                       std::vector<bool> scalar = {},
                        std::vector<int> in_place = {}) {
     Case c;
     c.name = std::move(name);
@@ -178,19 +192,30 @@ std::vector<Case> cases() {
   const auto chain8 = [&](const std::string& size, int64_t n, Dtype dtype) {
     Maker m(0);
     const auto x = m.load(dtype), y = m.load(dtype), half = m.load(dtype);
-    const auto s = m.row(Row::sigmoid, m.row(Row::add, m.row(Row::multiply, x, y), x));
+    const auto s =
+        m.row(Row::sigmoid, m.row(Row::add, m.row(Row::multiply, x, y), x));
     const auto d = m.row(Row::subtract, x, m.row(Row::multiply, half, y));
-    m.store(m.row(Row::add, m.row(Row::multiply, s, d), m.row(Row::multiply, y, y)),
-            OutputForm::full, dtype);
-    add("chain8 " + size + " " + std::string(name_of(dtype)), {n}, m, {false, false, true});
+    m.store(
+        m.row(Row::add, m.row(Row::multiply, s, d), m.row(Row::multiply, y, y)),
+        OutputForm::full,
+        dtype);
+    add("chain8 " + size + " " + std::string(name_of(dtype)),
+        {n},
+        m,
+        {false, false, true});
   };
   chain8("64K", 1 << 16, float32);
-  for (const Dtype dtype : {float32, bfloat16, float16}) chain8("16M", 1 << 24, dtype);
-  for (const Shape& space : {Shape{16, 4096}, Shape{4096, 4096}, Shape{65536, 64}, Shape{400000, 10},
+  for (const Dtype dtype : {float32, bfloat16, float16})
+    chain8("16M", 1 << 24, dtype);
+  for (const Shape& space : {Shape{16, 4096},
+                             Shape{4096, 4096},
+                             Shape{65536, 64},
+                             Shape{400000, 10},
                              Shape{16, 1 << 20}}) {
     Maker m(1);
     const auto x = m.load();
-    const auto e = m.row(Row::exp, m.row(Row::subtract, x, m.reduce(ReduceKind::max, x)));
+    const auto e =
+        m.row(Row::exp, m.row(Row::subtract, x, m.reduce(ReduceKind::max, x)));
     m.store(m.row(Row::divide, e, m.reduce(ReduceKind::sum, e)));
     add("softmax " + to_string(space), space, m);
   }
@@ -199,7 +224,8 @@ std::vector<Case> cases() {
     m.store(m.reduce(ReduceKind::sum, m.load()), OutputForm::row);
     add("sum 16M", {1, 1 << 24}, m);
   }
-  for (const Shape& space : {Shape{4096, 4096}, Shape{1 << 20, 16}, Shape{4, 1 << 22}}) {
+  for (const Shape& space :
+       {Shape{4096, 4096}, Shape{1 << 20, 16}, Shape{4, 1 << 22}}) {
     Maker m(1);
     m.store(m.load(), OutputForm::column);
     add("column sum " + to_string(space), space, m);
@@ -207,16 +233,23 @@ std::vector<Case> cases() {
   for (bool in_place : {false, true}) {
     Maker m(0);
     const auto p = m.load(), g = m.load(), mean = m.load(), var = m.load();
-    const auto b1 = m.load(), c1 = m.load(), b2 = m.load(), c2 = m.load(), eps = m.load(),
-               lr = m.load(), decay = m.load();
-    const auto m1 = m.row(Row::add, m.row(Row::multiply, b1, mean), m.row(Row::multiply, c1, g));
-    const auto v1 = m.row(Row::add, m.row(Row::multiply, b2, var),
+    const auto b1 = m.load(), c1 = m.load(), b2 = m.load(), c2 = m.load(),
+               eps = m.load(), lr = m.load(), decay = m.load();
+    const auto m1 = m.row(
+        Row::add, m.row(Row::multiply, b1, mean), m.row(Row::multiply, c1, g));
+    const auto v1 = m.row(Row::add,
+                          m.row(Row::multiply, b2, var),
                           m.row(Row::multiply, c2, m.row(Row::square, g)));
-    const auto step = m.row(Row::divide, m1, m.row(Row::add, m.row(Row::sqrt, v1), eps));
+    const auto step =
+        m.row(Row::divide, m1, m.row(Row::add, m.row(Row::sqrt, v1), eps));
     m.store(m1);
     m.store(v1);
-    m.store(m.row(Row::subtract, m.row(Row::multiply, p, decay), m.row(Row::multiply, lr, step)));
-    add(in_place ? "adamw 20M in place" : "adamw 20M", {20 << 20}, m,
+    m.store(m.row(Row::subtract,
+                  m.row(Row::multiply, p, decay),
+                  m.row(Row::multiply, lr, step)));
+    add(in_place ? "adamw 20M in place" : "adamw 20M",
+        {20 << 20},
+        m,
         {false, false, false, false, true, true, true, true, true, true, true},
         in_place ? std::vector<int>{2, 3, 0} : std::vector<int>{});
   }
@@ -231,17 +264,22 @@ std::vector<Case> cases() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int threads = argc > 1 ? std::atoi(argv[1]) : backend::cpu::max_threads();
+  const int threads =
+      argc > 1 ? std::atoi(argv[1]) : backend::cpu::max_threads();
   const std::string only = argc > 2 ? argv[2] : "";
   cpu_time = threads == 1;
   std::vector<Case> all = cases();
-  std::erase_if(all, [&](const Case& c) { return c.name.find(only) == std::string::npos; });
+  std::erase_if(all, [&](const Case& c) {
+    return c.name.find(only) == std::string::npos;
+  });
   for (Case& c : all) c.prepare();
   // In turn, so that a noisy moment hits all alike.
   for (int round = 0; round < 12; ++round) {
     for (Case& c : all) {
       const double once = c.run(threads);
-      const int repeat = once > 1e-3 ? 1 : static_cast<int>(std::min(20000.0, 1e-3 / once + 1));
+      const int repeat =
+          once > 1e-3 ? 1
+                      : static_cast<int>(std::min(20000.0, 1e-3 / once + 1));
       const auto start = now();
       for (int i = 0; i < repeat; ++i) c.run(threads);
       c.times.push_back(seconds_since(start) / repeat);
@@ -251,7 +289,10 @@ int main(int argc, char** argv) {
   for (Case& c : all) {
     std::sort(c.times.begin(), c.times.end());
     const double best = c.times.front(), median = c.times[c.times.size() / 2];
-    std::printf("%-28s best %10.4f ms  median %10.4f ms  %6.1f GB/s\n", c.name.c_str(),
-                best * 1e3, median * 1e3, c.bytes / best * 1e-9);
+    std::printf("%-28s best %10.4f ms  median %10.4f ms  %6.1f GB/s\n",
+                c.name.c_str(),
+                best * 1e3,
+                median * 1e3,
+                c.bytes / best * 1e-9);
   }
 }

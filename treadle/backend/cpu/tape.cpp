@@ -20,8 +20,8 @@ using Kind = Step::Kind;
 
 // Fewer elements than this are not worth waking a second thread.
 constexpr int64_t kParallelElements = 32768;
-// Outputs larger than this would push everything else out of the caches, so they
-// are written past them.
+// Outputs larger than this would push everything else out of the caches, so
+// they are written past them.
 constexpr int64_t kStreamBytes = 16 << 20;
 
 // Spaces of fewer elements are probably in a cache.
@@ -46,7 +46,8 @@ class Scratch {
   size_t size_ = 0;
 };
 
-void copy_elements(int size, char* to, const char* from, int64_t stride, int64_t n) {
+void copy_elements(
+    int size, char* to, const char* from, int64_t stride, int64_t n) {
   const auto loop = [&]<class T>(T*) {
     T* out = reinterpret_cast<T*>(to);
     for (int64_t i = 0; i < n; ++i, from += stride) {
@@ -58,10 +59,14 @@ void copy_elements(int size, char* to, const char* from, int64_t stride, int64_t
     return;
   }
   switch (size) {
-    case 1: return loop(static_cast<uint8_t*>(nullptr));
-    case 2: return loop(static_cast<uint16_t*>(nullptr));
-    case 4: return loop(static_cast<uint32_t*>(nullptr));
-    default: return loop(static_cast<uint64_t*>(nullptr));
+    case 1:
+      return loop(static_cast<uint8_t*>(nullptr));
+    case 2:
+      return loop(static_cast<uint16_t*>(nullptr));
+    case 4:
+      return loop(static_cast<uint32_t*>(nullptr));
+    default:
+      return loop(static_cast<uint64_t*>(nullptr));
   }
 }
 
@@ -126,7 +131,11 @@ struct Register {
 };
 
 // Accumulators [col, col + n) of a column as its output.
-void write_column(const Task& task, const Column& c, int64_t col, int64_t n, const char* acc) {
+void write_column(const Task& task,
+                  const Column& c,
+                  int64_t col,
+                  int64_t n,
+                  const char* acc) {
   const Operand& out = task.out[c.output];
   if (!out.data) return;
   constexpr int64_t kChunk = 512;
@@ -163,7 +172,9 @@ class Worker {
     const Schedule& s = call.schedule;
 
     int64_t bytes = 0;
-    const auto take = [&](int64_t size) { return std::exchange(bytes, bytes + aligned(size)); };
+    const auto take = [&](int64_t size) {
+      return std::exchange(bytes, bytes + aligned(size));
+    };
     const int64_t at_regs = take(regs * static_cast<int64_t>(sizeof(Register)));
     const int64_t at_cells = take(regs * static_cast<int64_t>(kSplatBytes));
     const int64_t at_acc = take(acc * 16);
@@ -175,7 +186,8 @@ class Worker {
     const int64_t at_buffers = take(s.num_buffers * buffer_bytes);
     const int64_t columns = static_cast<int64_t>(program_.columns.size());
     const bool local = layout_.pass == Pass::single;
-    const int64_t at_columns = take(local ? columns * layout_.strip_cols * 16 : 0);
+    const int64_t at_columns =
+        take(local ? columns * layout_.strip_cols * 16 : 0);
     thread_local Scratch scratch;
     char* base = scratch.get(static_cast<size_t>(bytes));
     regs_ = reinterpret_cast<Register*>(base + at_regs);
@@ -211,14 +223,19 @@ class Worker {
       run(steps, {row, n, col, size});
     };
     // Strip by strip, so that the accumulators of columns stay near.
-    for (int64_t strip = col0; strip < col1 || strip == 0; strip += layout_.strip_cols) {
+    for (int64_t strip = col0; strip < col1 || strip == 0;
+         strip += layout_.strip_cols) {
       const int64_t end = std::min(strip + layout_.strip_cols, col1);
       start_columns(row_block, strip, end - strip, true);
       for (int64_t row = row0; row < row1; row += layout_.tile_rows) {
-        for (int64_t col = strip; col < end || col == 0; col += layout_.tile_cols) {
+        for (int64_t col = strip; col < end || col == 0;
+             col += layout_.tile_cols) {
           const bool last = col + layout_.tile_cols >= end;
           const int64_t after = row + layout_.tile_rows;
-          tile(row, col, last ? after * length + strip : row * length + col + layout_.tile_cols);
+          tile(row,
+               col,
+               last ? after * length + strip
+                    : row * length + col + layout_.tile_cols);
           if (length == 0) break;
         }
       }
@@ -245,7 +262,8 @@ class Worker {
         run(phase.row_steps, {row, 1, 0, 1});
         start_accumulators();
         for (int64_t col = col0; col < col1; col += layout_.tile_cols) {
-          run(phase.tile_steps, {row, 1, col, std::min(layout_.tile_cols, col1 - col)});
+          run(phase.tile_steps,
+              {row, 1, col, std::min(layout_.tile_cols, col1 - col)});
         }
         finish_accumulators(phase);
       }
@@ -253,7 +271,8 @@ class Worker {
     }
   }
 
-  // One phase of a block of rows and columns; the accumulators go to the workspace.
+  // One phase of a block of rows and columns; the accumulators go to the
+  // workspace.
   void run_split(int phase_number, int64_t row_block, int64_t col_block) {
     const auto& phase = call_.schedule.phases[phase_number];
     const auto [row0, row1, col0, col1] = block(row_block, col_block);
@@ -265,7 +284,8 @@ class Worker {
         const int64_t n = std::min(layout_.tile_cols, col1 - col);
         if (prefetch_) {
           ahead_.start(weight_of(phase.tile_steps));
-          look_ahead(row * layout_.row_length + col + n, std::min(n, col1 - col - n));
+          look_ahead(row * layout_.row_length + col + n,
+                     std::min(n, col1 - col - n));
         }
         run(phase.tile_steps, {row, 1, col, n});
       }
@@ -273,7 +293,9 @@ class Worker {
         if (step.kind != Kind::reduce) continue;
         const size_t size = program_.reductions[step.index].fns->acc_size;
         char* to = workspace() + layout_.partial_at[step.index];
-        std::memcpy(to + (row * layout_.col_blocks + col_block) * size, acc(step.index), size);
+        std::memcpy(to + (row * layout_.col_blocks + col_block) * size,
+                    acc(step.index),
+                    size);
       }
     }
   }
@@ -293,7 +315,8 @@ class Worker {
   // Elements of the space that will be read next.
   void look_ahead(int64_t from, int64_t n) {
     for (const TapeOperand& o : layout_.operands) {
-      if (o.access == Access::linear) ahead_.add(o.data + from * o.size, n * o.size);
+      if (o.access == Access::linear)
+        ahead_.add(o.data + from * o.size, n * o.size);
     }
   }
 
@@ -301,11 +324,15 @@ class Worker {
     int64_t row0, row1, col0, col1;
   };
   Block block(int64_t r, int64_t c) const {
-    return {r * layout_.task_rows, std::min(layout_.rows, (r + 1) * layout_.task_rows),
-            c * layout_.task_cols, std::min(layout_.row_length, (c + 1) * layout_.task_cols)};
+    return {r * layout_.task_rows,
+            std::min(layout_.rows, (r + 1) * layout_.task_rows),
+            c * layout_.task_cols,
+            std::min(layout_.row_length, (c + 1) * layout_.task_cols)};
   }
   char* workspace() const { return static_cast<char*>(call_.task.workspace); }
-  char* cell(int reg) const { return cells_ + reg * static_cast<int64_t>(kSplatBytes); }
+  char* cell(int reg) const {
+    return cells_ + reg * static_cast<int64_t>(kSplatBytes);
+  }
   char* acc(int reduction) const { return accs_ + reduction * 16; }
   // The accumulators of a column for a block of rows, in the workspace.
   char* shared_column(int index, int64_t row_block) const {
@@ -313,9 +340,12 @@ class Worker {
            row_block * layout_.row_length *
                static_cast<int64_t>(program_.columns[index].fns->acc_size);
   }
-  // From now on columns [col, col + n) are added up: in this worker's own memory if
-  // `local`, else in the workspace.
-  void start_columns(int64_t row_block, int64_t col, int64_t n, bool local,
+  // From now on columns [col, col + n) are added up: in this worker's own
+  // memory if `local`, else in the workspace.
+  void start_columns(int64_t row_block,
+                     int64_t col,
+                     int64_t n,
+                     bool local,
                      bool clear = true) {
     for (size_t i = 0; i < program_.columns.size(); ++i) {
       const ReduceFns& f = *program_.columns[i].fns;
@@ -327,8 +357,8 @@ class Worker {
       if (clear) f.init(static_cast<size_t>(n), acc);
     }
   }
-  // Hands on what start_columns(local) began: to the outputs if no other block of
-  // rows has a share, else to the workspace.
+  // Hands on what start_columns(local) began: to the outputs if no other block
+  // of rows has a share, else to the workspace.
   void finish_columns(int64_t row_block, int64_t col, int64_t n) {
     for (size_t i = 0; i < program_.columns.size(); ++i) {
       const Column& c = program_.columns[i];
@@ -337,7 +367,8 @@ class Worker {
       if (layout_.row_blocks == 1) {
         write_column(call_.task, c, col, n, acc);
       } else {
-        std::memcpy(shared_column(static_cast<int>(i), row_block) + col * size, acc,
+        std::memcpy(shared_column(static_cast<int>(i), row_block) + col * size,
+                    acc,
                     static_cast<size_t>(n * size));
       }
     }
@@ -378,7 +409,8 @@ class Worker {
   // Steps that depend on nothing but constants are done once, as splats.
   void find_constants() {
     const bool any = std::any_of(
-        layout_.operands.begin(), layout_.operands.end(),
+        layout_.operands.begin(),
+        layout_.operands.end(),
         [](const TapeOperand& o) { return o.access == Access::constant; });
     if (!any) return;
     constant_.assign(program_.num_registers, false);
@@ -395,20 +427,24 @@ class Worker {
   }
   bool is_constant(const Step& step) const {
     switch (step.kind) {
-      case Kind::load: return layout_.operands[step.index].access == Access::constant;
+      case Kind::load:
+        return layout_.operands[step.index].access == Access::constant;
       case Kind::expand:
       case Kind::compute:
       case Kind::pair:
       case Kind::convert:
-        return std::all_of(step.in, step.in + step.arity,
-                           [this](uint16_t r) { return constant_[r]; });
-      default: return false;
+        return std::all_of(step.in, step.in + step.arity, [this](uint16_t r) {
+          return constant_[r];
+        });
+      default:
+        return false;
     }
   }
 
   unsigned splats(const Step& step) const {
     unsigned bits = 0;
-    for (int k = 0; k < step.arity; ++k) bits |= unsigned{regs_[step.in[k]].splat} << k;
+    for (int k = 0; k < step.arity; ++k)
+      bits |= unsigned{regs_[step.in[k]].splat} << k;
     return bits;
   }
 
@@ -418,12 +454,18 @@ class Worker {
     switch (step.kind) {
       case Kind::load: {
         const TapeOperand& o = layout_.operands[step.index];
-        step.move_fn(1, lane, o.data + layout_.outer_offset(step.index, t.row) +
-                                  layout_.inner_offset(step.index, t.col));
+        step.move_fn(1,
+                     lane,
+                     o.data + layout_.outer_offset(step.index, t.row) +
+                         layout_.inner_offset(step.index, t.col));
         break;
       }
-      case Kind::convert: step.move_fn(1, lane, regs_[step.in[0]].p); break;
-      case Kind::expand: regs_[step.reg] = regs_[step.in[0]]; return;
+      case Kind::convert:
+        step.move_fn(1, lane, regs_[step.in[0]].p);
+        break;
+      case Kind::expand:
+        regs_[step.reg] = regs_[step.in[0]];
+        return;
       default: {
         const size_t n = program_.table.vector_bytes / step.size;
         call(step, n, cell(step.reg), 0, 15);
@@ -474,7 +516,9 @@ class Worker {
         if (step.uniform && !multi_) return run_splat(step, t);
         if (regs_[step.in[0]].splat) return run_splat(step, t);
         char* out = place(step, t);
-        step.move_fn(static_cast<size_t>(step.uniform ? t.rows : t.n), out, regs_[step.in[0]].p);
+        step.move_fn(static_cast<size_t>(step.uniform ? t.rows : t.n),
+                     out,
+                     regs_[step.in[0]].p);
         regs_[step.reg] = {out, false};
         return;
       }
@@ -485,24 +529,31 @@ class Worker {
         }
         char* out = slot(step);
         program_.table.expand(static_cast<size_t>(t.rows),
-                              static_cast<size_t>(layout_.row_length), step.size, out,
+                              static_cast<size_t>(layout_.row_length),
+                              step.size,
+                              out,
                               regs_[step.in[0]].p);
         regs_[step.reg] = {out, false};
         return;
       }
       case Kind::saved:
-        regs_[step.reg] = {buffers_ + step.index * buffer_bytes_ + t.col * step.size, false};
+        regs_[step.reg] = {
+            buffers_ + step.index * buffer_bytes_ + t.col * step.size, false};
         return;
-      case Kind::reduce: return reduce(step, t);
-      case Kind::store: return store(step, t);
+      case Kind::reduce:
+        return reduce(step, t);
+      case Kind::store:
+        return store(step, t);
       case Kind::store_row: {
         const Operand& o = call_.task.out[step.index];
         if (!o.data) return;
-        char* out = static_cast<char*>(o.data) + t.row * static_cast<int64_t>(size_of(o.dtype));
+        char* out = static_cast<char*>(o.data) +
+                    t.row * static_cast<int64_t>(size_of(o.dtype));
         step.move_fn(static_cast<size_t>(t.rows), out, as_rows(step, t));
         return;
       }
-      case Kind::column: return add_column(step, t);
+      case Kind::column:
+        return add_column(step, t);
     }
   }
 
@@ -511,12 +562,18 @@ class Worker {
     const size_t part = (n / step.weight + 63) / 64 * 64 + 64;
     for (size_t i = 0; i < n; i += part) {
       if (i > 0) ahead_.advance();
-      call(step, std::min(part, n - i), out + i * step.size, i * step.size, flags);
+      call(step,
+           std::min(part, n - i),
+           out + i * step.size,
+           i * step.size,
+           flags);
     }
   }
 
-  // The function of a step on operands from byte `at` on, where they are no splats.
-  void call(const Step& step, size_t n, char* out, size_t at, unsigned flags) const {
+  // The function of a step on operands from byte `at` on, where they are no
+  // splats.
+  void call(
+      const Step& step, size_t n, char* out, size_t at, unsigned flags) const {
     const void* in[4];
     for (int k = 0; k < 4; ++k) {
       in[k] = regs_[step.in[k]].p + (flags >> k & 1 ? 0 : at);
@@ -528,7 +585,9 @@ class Worker {
     }
   }
 
-  char* slot(const Step& step) const { return slots_ + step.slot * tile_bytes_; }
+  char* slot(const Step& step) const {
+    return slots_ + step.slot * tile_bytes_;
+  }
 
   // Where a result goes.
   char* place(const Step& step, const Tile& t) const {
@@ -543,10 +602,13 @@ class Worker {
   bool is_direct(const Step& step) const {
     return step.output >= 0 && step.buffer < 0 && call_.direct[step.output];
   }
-  int64_t position(const Tile& t) const { return t.row * layout_.row_length + t.col; }
+  int64_t position(const Tile& t) const {
+    return t.row * layout_.row_length + t.col;
+  }
   char* output(int index, const Tile& t) const {
     const Operand& o = call_.task.out[index];
-    return static_cast<char*>(o.data) + position(t) * static_cast<int64_t>(size_of(o.dtype));
+    return static_cast<char*>(o.data) +
+           position(t) * static_cast<int64_t>(size_of(o.dtype));
   }
 
   // The operand as a run, a splat if it allows.
@@ -567,17 +629,22 @@ class Worker {
     const TapeOperand& o = layout_.operands[step.index];
     const char* from = nullptr;
     switch (o.access) {
-      case Access::constant: return run_splat(step, t);
-      case Access::linear: from = o.data + position(t) * o.size; break;
+      case Access::constant:
+        return run_splat(step, t);
+      case Access::linear:
+        from = o.data + position(t) * o.size;
+        break;
       case Access::row_run:
         if (t.rows == 1) {
-          from = o.data + layout_.outer_offset(step.index, t.row) + t.col * o.size;
+          from =
+              o.data + layout_.outer_offset(step.index, t.row) + t.col * o.size;
         }
         break;
       case Access::row_splat:
         if (!multi_) return run_splat(step, {t.row, 1, 0, 1});
         break;
-      case Access::general: break;
+      case Access::general:
+        break;
     }
     if (!from && multi_ && outer_still(step.index)) {
       char* pinned = pinned_ + step.index * tile_bytes_;
@@ -604,8 +671,10 @@ class Worker {
   }
 
   bool outer_still(int operand) const {
-    const int64_t* s = layout_.outer_strides.data() + operand * layout_.outer.size();
-    return std::all_of(s, s + layout_.outer.size(), [](int64_t v) { return v == 0; });
+    const int64_t* s =
+        layout_.outer_strides.data() + operand * layout_.outer.size();
+    return std::all_of(
+        s, s + layout_.outer.size(), [](int64_t v) { return v == 0; });
   }
 
   // The elements of a tile one after another.
@@ -619,8 +688,13 @@ class Worker {
       const char* row = o.data + layout_.outer_offset(operand, t.row + r);
       for (int64_t i = 0; i < width;) {
         const int64_t col = t.col + i;
-        const int64_t run = axes == 1 ? width : std::min(width - i, last - col % last);
-        copy_elements(o.size, to, row + layout_.inner_offset(operand, col), s[axes - 1], run);
+        const int64_t run =
+            axes == 1 ? width : std::min(width - i, last - col % last);
+        copy_elements(o.size,
+                      to,
+                      row + layout_.inner_offset(operand, col),
+                      s[axes - 1],
+                      run);
         to += run * o.size;
         i += run;
       }
@@ -633,11 +707,15 @@ class Worker {
     char* out = rows_ + step.slot * row_bytes_;
     char* to = step.copies ? out : raw_;
     if (layout_.outer.size() == 1) {
-      copy_elements(o.size, to, o.data + layout_.outer_offset(step.index, t.row),
-                    layout_.outer_strides[step.index], t.rows);
+      copy_elements(o.size,
+                    to,
+                    o.data + layout_.outer_offset(step.index, t.row),
+                    layout_.outer_strides[step.index],
+                    t.rows);
     } else {
       for (int64_t r = 0; r < t.rows; ++r) {
-        std::memcpy(to + r * o.size, o.data + layout_.outer_offset(step.index, t.row + r),
+        std::memcpy(to + r * o.size,
+                    o.data + layout_.outer_offset(step.index, t.row + r),
                     static_cast<size_t>(o.size));
       }
     }
@@ -654,7 +732,10 @@ class Worker {
     }
     if (multi_) {
       char* out = rows_ + step.slot * row_bytes_;
-      f.rows(static_cast<size_t>(t.rows), static_cast<size_t>(layout_.row_length), out, in);
+      f.rows(static_cast<size_t>(t.rows),
+             static_cast<size_t>(layout_.row_length),
+             out,
+             in);
       regs_[step.reg] = {out, false};
     } else {
       alignas(16) char lane[8];
@@ -685,7 +766,8 @@ class Worker {
     const Column& c = program_.columns[step.index];
     if (!call_.task.out[c.output].data) return;
     const char* in = whole(step, t);
-    char* acc = column_base_[step.index] + t.col * static_cast<int64_t>(c.fns->acc_size);
+    char* acc = column_base_[step.index] +
+                t.col * static_cast<int64_t>(c.fns->acc_size);
     const int64_t n = t.n / std::max<int64_t>(t.rows, 1);
     c.fns->add(static_cast<size_t>(t.rows), static_cast<size_t>(n), acc, in);
   }
@@ -697,10 +779,11 @@ class Worker {
   const bool prefetch_;
   Ahead ahead_;
   Register* regs_;
-  char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_, *columns_;
+  char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_,
+      *columns_;
   int64_t tile_bytes_, row_bytes_, buffer_bytes_;
   SmallVector<char*, 4> column_base_;  // accumulators, as if of all columns
-  SmallVector<bool, 64> constant_;  // by register; empty: none
+  SmallVector<bool, 64> constant_;     // by register; empty: none
   SmallVector<bool, 16> pinned_done_;
 };
 
@@ -720,8 +803,9 @@ Extent extent(const Operand& o) {
   return {data + low * size, data + high * size};
 }
 
-// Decides for each full output whether values may be computed right in its memory
-// and whether it bypasses the caches. True: some output overwrites an operand.
+// Decides for each full output whether values may be computed right in its
+// memory and whether it bypasses the caches. True: some output overwrites an
+// operand.
 bool choose_outputs(Call* call) {
   const Task& task = call->task;
   const Order& order = call->program.order;
@@ -738,18 +822,22 @@ bool choose_outputs(Call* call) {
       const Extent x = extent(task.in[i]);
       if (x.end <= e.begin || e.end <= x.begin) continue;
       aliased = true;
-      // In place is safe when the last reader comes no later, on the same element.
+      // In place is safe when the last reader comes no later, on the same
+      // element.
       const bool same = x.begin == e.begin && x.end == e.end &&
                         call->layout.operands[i].access == Access::linear;
-      if (!single || !same || order.last_read[i] > order.written[k]) direct = false;
+      if (!single || !same || order.last_read[i] > order.written[k])
+        direct = false;
     }
     overlaps = overlaps || aliased;
     call->stream[k] = !aliased && e.end - e.begin >= kStreamBytes;
     // Vectors past the caches must be aligned, in every tile.
-    const bool aligned = reinterpret_cast<uintptr_t>(out.data) % 64 == 0 &&
-                         (call->layout.row_length * 4 % 64 == 0 || call->layout.rows == 1) &&
-                         call->layout.tile_cols % 16 == 0;
-    call->direct[k] = direct && (!call->stream[k] || (aligned && call->program.streams[k]));
+    const bool aligned =
+        reinterpret_cast<uintptr_t>(out.data) % 64 == 0 &&
+        (call->layout.row_length * 4 % 64 == 0 || call->layout.rows == 1) &&
+        call->layout.tile_cols % 16 == 0;
+    call->direct[k] =
+        direct && (!call->stream[k] || (aligned && call->program.streams[k]));
   }
   return overlaps;
 }
@@ -770,13 +858,15 @@ void finish_split(const Call& call, int phase, int threads) {
       if (r.phase != phase) continue;
       const auto size = static_cast<int64_t>(r.fns->acc_size);
       char* parts = ws + l.partial_at[i] + row * l.col_blocks * size;
-      for (int64_t b = 1; b < l.col_blocks; ++b) r.fns->merge(1, parts, parts + b * size);
+      for (int64_t b = 1; b < l.col_blocks; ++b)
+        r.fns->merge(1, parts, parts + b * size);
       r.fns->finish(1, ws + l.result_at[i] + row * r.size, parts);
     }
   });
 }
 
-// Combines the row blocks of column reductions, in order, and writes the outputs.
+// Combines the row blocks of column reductions, in order, and writes the
+// outputs.
 void merge_columns(const Call& call, int threads) {
   const TapeLayout& l = call.layout;
   constexpr int64_t kChunk = 512;
@@ -791,7 +881,8 @@ void merge_columns(const Call& call, int threads) {
       const int64_t n = std::min(kChunk, l.row_length - col);
       char* first = acc + col * size;
       for (int64_t b = 1; b < l.row_blocks; ++b) {
-        c.fns->merge(static_cast<size_t>(n), first, first + b * l.row_length * size);
+        c.fns->merge(
+            static_cast<size_t>(n), first, first + b * l.row_length * size);
       }
       write_column(call.task, c, col, n, first);
     });
@@ -806,26 +897,29 @@ void run(const Task& task) {
   const Schedule* schedule = &program.single;
   if (layout.pass != Pass::single) {
     const bool late = overlaps && !program.saving_late.phases.empty();
-    schedule = layout.use_buffers ? (late ? &program.saving_late : &program.saving)
-                                  : (late ? &program.recomputing_late : &program.recomputing);
+    schedule = layout.use_buffers
+                   ? (late ? &program.saving_late : &program.saving)
+                   : (late ? &program.recomputing_late : &program.recomputing);
   }
   const Call call{task, program, layout, *schedule, probe.direct, probe.stream};
 
   const int64_t elements = layout.rows * layout.row_length;
   const int threads = elements < kParallelElements ? 1 : task.threads;
-  const bool streams = std::any_of(call.stream.begin(), call.stream.end(), [](bool b) { return b; });
+  const bool streams = std::any_of(
+      call.stream.begin(), call.stream.end(), [](bool b) { return b; });
   const int64_t blocks = layout.row_blocks * layout.col_blocks;
   const auto on_blocks = [&](auto&& body) {
     Tasks tasks(blocks);
-    parallel_workers(static_cast<int>(std::min<int64_t>(threads, blocks)), [&](int) {
-      int64_t i;
-      if (!tasks.take(&i)) return;
-      Worker worker(call);
-      do {
-        body(worker, i / layout.col_blocks, i % layout.col_blocks);
-      } while (tasks.take(&i));
-      if (streams) program.table.fence();
-    });
+    parallel_workers(
+        static_cast<int>(std::min<int64_t>(threads, blocks)), [&](int) {
+          int64_t i;
+          if (!tasks.take(&i)) return;
+          Worker worker(call);
+          do {
+            body(worker, i / layout.col_blocks, i % layout.col_blocks);
+          } while (tasks.take(&i));
+          if (streams) program.table.fence();
+        });
   };
   switch (layout.pass) {
     case Pass::single:
@@ -837,7 +931,8 @@ void run(const Task& task) {
     case Pass::split: {
       const int phases = static_cast<int>(schedule->phases.size());
       for (int p = 0; p < phases; ++p) {
-        on_blocks([p](Worker& w, int64_t r, int64_t c) { w.run_split(p, r, c); });
+        on_blocks(
+            [p](Worker& w, int64_t r, int64_t c) { w.run_split(p, r, c); });
         finish_split(call, p, threads);
       }
       Worker worker(call);
@@ -845,7 +940,8 @@ void run(const Task& task) {
       break;
     }
   }
-  if (layout.pass != Pass::single || layout.row_blocks > 1) merge_columns(call, threads);
+  if (layout.pass != Pass::single || layout.row_blocks > 1)
+    merge_columns(call, threads);
 }
 
 size_t workspace(const Task& task) {
@@ -854,7 +950,9 @@ size_t workspace(const Task& task) {
   return static_cast<size_t>(TapeLayout(program, task).workspace);
 }
 
-std::string why_not(const Op&, std::span<const Spec>, std::span<const Spec>) { return ""; }
+std::string why_not(const Op&, std::span<const Spec>, std::span<const Spec>) {
+  return "";
+}
 
 }  // namespace
 

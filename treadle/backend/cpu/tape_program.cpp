@@ -33,8 +33,10 @@ int cost(const TapeValue& v) {
     case Row::divide:
     case Row::reciprocal:
     case Row::sqrt:
-    case Row::rsqrt: return 3;
-    default: return is_function(v.row) || is_division(v.row) ? 8 : 1;
+    case Row::rsqrt:
+      return 3;
+    default:
+      return is_function(v.row) || is_division(v.row) ? 8 : 1;
   }
 }
 
@@ -57,7 +59,8 @@ class Builder {
       if (uniform(i) && !is_output(i)) {
         uniform_slot_[i] = static_cast<int16_t>(num_uniform_++);
       }
-      if (v.code == Code::store && tape.outputs[v.index].form == OutputForm::full &&
+      if (v.code == Code::store &&
+          tape.outputs[v.index].form == OutputForm::full &&
           is_lane_dtype(v.dtype) && first_store_[v.a] < 0 && !uniform(v.a) &&
           tape.values[v.a].code != Code::load) {
         first_store_[v.a] = v.index;
@@ -104,7 +107,8 @@ class Builder {
         if (uniform(i) && !is_root(i)) return;
         if (saving && !is_root(i) && values[i].phase < p && cost_again(i) > 2) {
           if (computed_in(wanted, i)) {
-            if (buffer_[i] < 0) buffer_[i] = static_cast<int16_t>(s.num_buffers++);
+            if (buffer_[i] < 0)
+              buffer_[i] = static_cast<int16_t>(s.num_buffers++);
             return;
           }
         }
@@ -159,7 +163,8 @@ class Builder {
     const int last = tape_.num_phases() - 1;
     for (size_t i = 0; i < tape_.values.size(); ++i) {
       const TapeValue& v = tape_.values[i];
-      if (v.code == Code::store && !is_row_store(i) && v.phase < last) return true;
+      if (v.code == Code::store && !is_row_store(i) && v.phase < last)
+        return true;
     }
     return false;
   }
@@ -176,7 +181,8 @@ class Builder {
       result[s.output] =
           s.kind == Kind::pair ||
           (s.kind == Kind::compute &&
-           s.row_fn != scalar_table().row[static_cast<int>(s.row)][lane] && s.row != Row::select);
+           s.row_fn != scalar_table().row[static_cast<int>(s.row)][lane] &&
+           s.row != Row::select);
     }
     return result;
   }
@@ -217,17 +223,20 @@ class Builder {
   }
   bool is_row_store(size_t i) const {
     const TapeValue& v = tape_.values[i];
-    return v.code == Code::store && tape_.outputs[v.index].form == OutputForm::row;
+    return v.code == Code::store &&
+           tape_.outputs[v.index].form == OutputForm::row;
   }
   int phase_of(size_t i, bool late, int last) const {
-    return late && tape_.values[i].code == Code::store ? last : tape_.values[i].phase;
+    return late && tape_.values[i].code == Code::store ? last
+                                                       : tape_.values[i].phase;
   }
   std::vector<uint16_t> inputs(size_t i) const {
     const TapeValue& v = tape_.values[i];
     const uint16_t in[] = {v.a, v.b, v.c};
     return {in, in + arity(v)};
   }
-  static bool computed_in(const std::vector<std::vector<size_t>>& wanted, size_t i) {
+  static bool computed_in(const std::vector<std::vector<size_t>>& wanted,
+                          size_t i) {
     for (const auto& w : wanted) {
       if (std::find(w.begin(), w.end(), i) != w.end()) return true;
     }
@@ -291,7 +300,8 @@ class Builder {
           s.weight = static_cast<uint8_t>(weight(v));
           const TapeValue& from =
               tape.values[info(v.row).rule == Rule::choose ? v.b : v.a];
-          s.row_fn = table.row[static_cast<int>(v.row)][static_cast<int>(from.lane)];
+          s.row_fn =
+              table.row[static_cast<int>(v.row)][static_cast<int>(from.lane)];
           s.output = static_cast<int16_t>(b_.first_store_[i]);
           break;
         }
@@ -304,7 +314,8 @@ class Builder {
         case Code::reduce_row:
           s.kind = Kind::reduce;
           for (size_t r = 0; r < b_.program_.reductions.size(); ++r) {
-            if (b_.program_.reductions[r].reg == i) s.index = static_cast<uint16_t>(r);
+            if (b_.program_.reductions[r].reg == i)
+              s.index = static_cast<uint16_t>(r);
           }
           break;
         case Code::store:
@@ -347,17 +358,22 @@ class Builder {
   static int pair_op(const Step& s) {
     if (s.kind != Kind::compute || s.uniform) return -1;
     switch (s.row) {
-      case Row::add: return static_cast<int>(PairOp::add);
-      case Row::subtract: return static_cast<int>(PairOp::subtract);
-      case Row::multiply: return static_cast<int>(PairOp::multiply);
-      default: return -1;
+      case Row::add:
+        return static_cast<int>(PairOp::add);
+      case Row::subtract:
+        return static_cast<int>(PairOp::subtract);
+      case Row::multiply:
+        return static_cast<int>(PairOp::multiply);
+      default:
+        return -1;
     }
   }
 
   // Takes cheap steps whose result one other cheap step reads into that step.
   void join_pairs(std::vector<Step>* list) const {
     std::vector<Step>& steps = *list;
-    std::vector<int> uses(program_.num_registers, 0), maker(program_.num_registers, -1);
+    std::vector<int> uses(program_.num_registers, 0),
+        maker(program_.num_registers, -1);
     for (size_t k = 0; k < steps.size(); ++k) {
       for (int j = 0; j < steps[k].arity; ++j) ++uses[steps[k].in[j]];
       maker[steps[k].reg] = static_cast<int>(k);
@@ -378,8 +394,8 @@ class Builder {
       const Step* left = taken(s.in[0]);
       const Step* right = s.in[0] == s.in[1] ? nullptr : taken(s.in[1]);
       if (!left && !right) continue;
-      // A pair alone on the right changes sides: a sum or product may, a difference
-      // is taken from it.
+      // A pair alone on the right changes sides: a sum or product may, a
+      // difference is taken from it.
       const Step* first = left ? left : right;
       const Step* last = left ? right : nullptr;
       int op = then;
@@ -414,7 +430,8 @@ class Builder {
       std::vector<int> last_use(program_.num_registers, -1);
       std::vector<int16_t> slot_of(program_.num_registers, -1);
       for (size_t k = 0; k < steps.size(); ++k) {
-        for (int j = 0; j < steps[k].arity; ++j) last_use[steps[k].in[j]] = int(k);
+        for (int j = 0; j < steps[k].arity; ++j)
+          last_use[steps[k].in[j]] = int(k);
       }
       // A result may take the place of an operand only if no lane is wider than
       // another: then every lane is written after it was read.
@@ -436,7 +453,8 @@ class Builder {
         } else if (step.kind == Kind::load || step.kind == Kind::compute ||
                    step.kind == Kind::pair || step.kind == Kind::convert ||
                    step.kind == Kind::expand) {
-          if (free.empty()) free.push_back(static_cast<int16_t>(s->num_slots++));
+          if (free.empty())
+            free.push_back(static_cast<int16_t>(s->num_slots++));
           step.slot = free.back();
           free.pop_back();
           slot_of[step.reg] = step.slot;
@@ -465,12 +483,14 @@ Program::Program(const Tape& tape) : table(lane_table()) {
     const TapeValue& v = tape.values[i];
     max_size = std::max(max_size, static_cast<int>(size_of(v.lane)));
     one_size = one_size && size_of(v.lane) == size_of(tape.values[0].lane);
-    const auto fns = &table.reduce[static_cast<int>(v.reduce)][static_cast<int>(v.lane)];
+    const auto fns =
+        &table.reduce[static_cast<int>(v.reduce)][static_cast<int>(v.lane)];
     const auto size = static_cast<uint8_t>(size_of(v.lane));
     if (v.code == Code::reduce_row) {
       reductions.push_back({static_cast<uint16_t>(i), size, v.phase, fns});
     } else if (v.code == Code::reduce_column) {
-      columns.push_back({v.index, size, fns, table.store[static_cast<int>(v.dtype)]});
+      columns.push_back(
+          {v.index, size, fns, table.store[static_cast<int>(v.dtype)]});
     }
   }
   Builder b(tape, *this);

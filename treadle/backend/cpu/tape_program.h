@@ -1,10 +1,10 @@
 // A tape made ready for interpretation: lists of steps over registers, with the
-// functions looked up and places for intermediate results assigned. Depends on the
-// tape alone, not on sizes, and is kept with the op.
+// functions looked up and places for intermediate results assigned. Depends on
+// the tape alone, not on sizes, and is kept with the op.
 //
-// Registers are the values of the tape, and after them their expansions: a uniform
-// value (one number per row) as a whole tile. A register points to a tile, to one
-// number per row, or to a splat.
+// Registers are the values of the tape, and after them their expansions: a
+// uniform value (one number per row) as a whole tile. A register points to a
+// tile, to one number per row, or to a splat.
 #pragma once
 
 #include <cstdint>
@@ -17,29 +17,31 @@ namespace treadle::backend::cpu {
 
 struct Step {
   enum class Kind : uint8_t {
-    load,         // operand `index`
-    compute,      // row_fn of a, b, c
-    pair,         // pair_fn of a, b, c, d
-    convert,      // move_fn of a
-    expand,       // uniform a as a tile
-    saved,        // the tile that an earlier phase left in row buffer `index`
-    reduce,       // a over the row, reduction `index`
-    store,        // a into output `index`, of the space's shape
-    store_row,    // a into output `index`, one number per row
-    column,       // a into the accumulators of column `index`
+    load,       // operand `index`
+    compute,    // row_fn of a, b, c
+    pair,       // pair_fn of a, b, c, d
+    convert,    // move_fn of a
+    expand,     // uniform a as a tile
+    saved,      // the tile that an earlier phase left in row buffer `index`
+    reduce,     // a over the row, reduction `index`
+    store,      // a into output `index`, of the space's shape
+    store_row,  // a into output `index`, one number per row
+    column,     // a into the accumulators of column `index`
   };
   Kind kind;
-  bool uniform;        // gives one number per row
-  uint8_t size;        // bytes of a lane of the result; of the input for outputs
+  bool uniform;  // gives one number per row
+  uint8_t size;  // bytes of a lane of the result; of the input for outputs
   uint8_t arity = 0;
   uint8_t weight = 1;  // how long it takes, in cheap steps
   uint16_t reg;        // the register it sets
   uint16_t in[4] = {};
   uint16_t index = 0;
-  int16_t slot = -1;   // the tile, or for uniform results the column of row numbers
-  int16_t buffer = -1; // row buffer to compute into instead
-  int16_t output = -1; // output to compute into when its memory is safe to write
-  bool copies = false; // load, store: the dtype is that of the lane
+  int16_t slot =
+      -1;  // the tile, or for uniform results the column of row numbers
+  int16_t buffer = -1;  // row buffer to compute into instead
+  int16_t output =
+      -1;  // output to compute into when its memory is safe to write
+  bool copies = false;  // load, store: the dtype is that of the lane
   Row row = Row{};
   RowFn row_fn = nullptr;
   PairFn pair_fn = nullptr;
@@ -48,11 +50,12 @@ struct Step {
 
 struct Schedule {
   struct Phase {
-    std::vector<Step> row_steps;   // once per row (phased schedules only)
+    std::vector<Step> row_steps;  // once per row (phased schedules only)
     std::vector<Step> tile_steps;
   };
   std::vector<Phase> phases;
-  std::vector<Step> row_outputs;  // after the last phase (phased schedules only)
+  std::vector<Step>
+      row_outputs;  // after the last phase (phased schedules only)
   int num_slots = 0;
   int num_buffers = 0;  // row buffers
 };
@@ -71,8 +74,9 @@ struct Column {
   MoveFn store;
 };
 
-// When a tape reads memory that one of its outputs overwrites: the last step of the
-// single schedule that reads each operand, and the one that computes each output.
+// When a tape reads memory that one of its outputs overwrites: the last step of
+// the single schedule that reads each operand, and the one that computes each
+// output.
 struct Order {
   std::vector<int> last_read;
   std::vector<int> written;
@@ -83,8 +87,8 @@ struct Program : plan::Prepared::Base {
 
   const LaneTable& table;
   int num_registers;
-  int max_size;  // of a lane
-  bool one_size;  // all lanes have the same
+  int max_size;     // of a lane
+  bool one_size;    // all lanes have the same
   int num_uniform;  // columns of row numbers
   std::vector<Reduction> reductions;
   std::vector<Column> columns;
@@ -93,11 +97,12 @@ struct Program : plan::Prepared::Base {
   // nothing else reads the value.
   std::vector<bool> streams;
 
-  // Rows that fit into a tile, or no reductions along rows: everything in one pass.
+  // Rows that fit into a tile, or no reductions along rows: everything in one
+  // pass.
   Schedule single;
-  // Rows of several tiles: a pass per phase. `saving` keeps what is expensive to
-  // compute again in row buffers. The late forms write full outputs in the last
-  // phase, for outputs that overwrite operands.
+  // Rows of several tiles: a pass per phase. `saving` keeps what is expensive
+  // to compute again in row buffers. The late forms write full outputs in the
+  // last phase, for outputs that overwrite operands.
   Schedule saving, recomputing, saving_late, recomputing_late;
 };
 
