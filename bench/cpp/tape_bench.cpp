@@ -11,6 +11,7 @@
 
 #include <sys/mman.h>
 
+#include "treadle/backend/cpu/lane_table.h"
 #include "treadle/backend/cpu/parallel.h"
 #include "treadle/backend/cpu/tape.h"
 #include "treadle/plan/tape.h"
@@ -120,6 +121,7 @@ struct Case {
   OpPtr op;
   std::vector<bool> scalar;
   std::vector<int> in_place;  // output -> operand
+  Strides second;             // of the second operand, if not row-major
   std::vector<runtime::Operand> in, out;
   void* workspace = nullptr;
   double bytes = 0;
@@ -136,6 +138,10 @@ struct Case {
       o.contiguous = !one;
       const size_t n = one ? 1 : static_cast<size_t>(size_of(space));
       o.data = memory(n * size_of(o.dtype));
+      if (i == 1 && !second.empty()) {
+        o.strides = second;
+        o.contiguous = false;
+      }
       if (!one) bytes += double(n * size_of(o.dtype));
       if (o.dtype == float32) {
         for (size_t k = 0; k < n; ++k) {
@@ -163,13 +169,15 @@ struct Case {
     }
   }
 
-  double run(int threads) {
-    static const runtime::Kernel kernel = backend::cpu::tape_kernel();
+  void kernel(int threads) {
+    static const runtime::Kernel k = backend::cpu::tape_kernel();
     runtime::Task task{*op, in, out, space, workspace, threads};
-    if (!workspace)
-      task.workspace = workspace = memory(kernel.workspace(task) + 64);
+    if (!workspace) task.workspace = workspace = memory(k.workspace(task) + 64);
+    k.run(task);
+  }
+  double run(int threads) {
     const auto start = now();
-    kernel.run(task);
+    kernel(threads);
     return seconds_since(start);
   }
 };
@@ -253,12 +261,46 @@ std::vector<Case> cases() {
         {false, false, false, false, true, true, true, true, true, true, true},
         in_place ? std::vector<int>{2, 3, 0} : std::vector<int>{});
   }
+  for (const char* how : {"row", "column", "transposed"}) {
+    Maker m(0);
+    m.store(m.row(Row::add, m.load(), m.load()));
+    add(std::string("add 4096x4096 and ") + how, {4096, 4096}, m);
+    all.back().second = how[0] == 'r'   ? Strides{0, 1}
+                        : how[0] == 'c' ? Strides{1, 0}
+                                        : Strides{1, 4096};
+  }
   for (const int64_t n : {4, 1024, 65536, 1 << 20, 1 << 24}) {
     Maker m(0);
     m.store(m.row(Row::add, m.load(), m.load()));
     add("add " + std::to_string(n), {n}, m);
   }
   return all;
+}
+
+// What plain loops over 16M floats reach, for comparison.
+void measure_memory(int threads) {
+  constexpr int64_t n = 1 << 24, part = 1 << 15;
+  auto* x = static_cast<float*>(memory(4 * n));
+  auto* y = static_cast<float*>(memory(4 * n));
+  double read = 1e9, copy = 1e9;
+  const auto& table = backend::cpu::lane_table();
+  std::vector<double> sums(n / part * 8);
+  for (int round = 0; round < 12; ++round) {
+    double start = now();
+    backend::cpu::parallel_tasks(threads, n / part, [&](int64_t i) {
+      table.reduce[0][0].fold(part, &sums[i * 8], x + i * part);
+    });
+    read = std::min(read, seconds_since(start));
+    start = now();
+    backend::cpu::parallel_tasks(threads, n / part, [&](int64_t i) {
+      table.stream(4 * part, y + i * part, x + i * part);
+      table.fence();
+    });
+    copy = std::min(copy, seconds_since(start));
+  }
+  std::printf("memory: reading %.1f GB/s, copying past the caches %.1f GB/s\n",
+              4e-9 * n / read,
+              8e-9 * n / copy);
 }
 
 }  // namespace
@@ -281,15 +323,16 @@ int main(int argc, char** argv) {
           once > 1e-3 ? 1
                       : static_cast<int>(std::min(20000.0, 1e-3 / once + 1));
       const auto start = now();
-      for (int i = 0; i < repeat; ++i) c.run(threads);
+      for (int i = 0; i < repeat; ++i) c.kernel(threads);
       c.times.push_back(seconds_since(start) / repeat);
     }
   }
+  measure_memory(threads);
   std::printf("%d threads%s\n", threads, cpu_time ? ", processor time" : "");
   for (Case& c : all) {
     std::sort(c.times.begin(), c.times.end());
     const double best = c.times.front(), median = c.times[c.times.size() / 2];
-    std::printf("%-28s best %10.4f ms  median %10.4f ms  %6.1f GB/s\n",
+    std::printf("%-28s best %11.5f ms  median %11.5f ms  %6.1f GB/s\n",
                 c.name.c_str(),
                 best * 1e3,
                 median * 1e3,

@@ -299,6 +299,40 @@ TEST(Tape, OperandsMayHaveAnyStrides) {
   }
 }
 
+TEST(Tape, TurnedOperandsAreReadByBlocksOfRows) {
+  for (const Shape& space :
+       {Shape{300, 700}, Shape{100, 1500}, Shape{67, 3001}}) {
+    const Shape turned{space[1], space[0]};
+    for (Dtype dtype : {float32, float16, int8, float64}) {
+      TapeMaker t;
+      const auto x = t.load(dtype), y = t.load(dtype);
+      t.store(t.row(Row::subtract, x, y));
+      expect_meaning(t.op(),
+                     space,
+                     {naturals(dtype, turned, 1).transposed({1, 0}),
+                      naturals(dtype, space, 2)},
+                     0);
+    }
+    expect_meaning(softmax_tape(),
+                   space,
+                   {normal(float32, turned, 1).transposed({1, 0})},
+                   1e-6);
+    expect_meaning(mixed_tape(),
+                   space,
+                   {normal(float32, turned, 1).transposed({1, 0}),
+                    normal(float32, space, 2)},
+                   1e-4);
+  }
+  const Shape space{3, 50, 1200};
+  TapeMaker t;
+  t.store(t.row(Row::subtract, t.load(float32), t.load(float32)));
+  expect_meaning(t.op(),
+                 space,
+                 {normal(float32, {3, 1200, 50}, 1).transposed({0, 2, 1}),
+                  normal(float32, {50, 3, 1200}, 1).transposed({1, 0, 2})},
+                 1e-7);
+}
+
 TEST(Tape, EveryDtypeIsLoadedStridedAndStored) {
   for (int d = 0; d < kNumDtypes; ++d) {
     const Dtype dtype = static_cast<Dtype>(d);

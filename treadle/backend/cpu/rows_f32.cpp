@@ -5,12 +5,14 @@
 #include "treadle/backend/cpu/row_groups.h"
 #include "treadle/backend/cpu/simd_targets.h"
 
+// The order matters: foreach_target.h includes this file for each target.
+// clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/rows_f32.cpp"
-#include "treadle/backend/cpu/rows-inl.h"
-
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "treadle/backend/cpu/rows-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {

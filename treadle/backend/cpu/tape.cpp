@@ -10,6 +10,7 @@
 #include "treadle/backend/cpu/parallel.h"
 #include "treadle/backend/cpu/tape_layout.h"
 #include "treadle/backend/cpu/tape_program.h"
+#include "treadle/backend/cpu/transpose.h"
 
 namespace treadle::backend::cpu {
 namespace {
@@ -18,8 +19,10 @@ using runtime::Operand;
 using runtime::Task;
 using Kind = Step::Kind;
 
-// Fewer elements than this are not worth waking a second thread.
-constexpr int64_t kParallelElements = 32768;
+// Work for less time than this is not worth waking another thread.
+constexpr double kThreadNanoseconds = 10000;
+// Of an addition in a tile, and of a byte from memory, per element.
+constexpr double kStepNanoseconds = 0.04, kByteNanoseconds = 0.03;
 // Outputs larger than this would push everything else out of the caches, so
 // they are written past them.
 constexpr int64_t kStreamBytes = 16 << 20;
@@ -78,26 +81,33 @@ void fill_splat(void* cell, int size, const void* value) {
   }
 }
 
-// Brings memory that will be read soon into the second cache, a few lines after
-// every step: the steps of a tile touch new memory only at their beginning, and
-// without this the memory would rest while they compute.
+// Fetches memory that will be read soon, a few lines at a time in proportion to
+// the work done: the steps of a tile touch new memory only at their beginning,
+// and without this the memory would rest while they compute.
 class Ahead {
  public:
-  void start(int64_t steps) {
+  // More lines at once than this would wait for one another.
+  static constexpr int64_t kBurst = 8;
+
+  // Before work of that weight.
+  void start(int64_t weight) {
     runs_.clear();
     at_ = 0;
     lines_ = 0;
-    steps_ = std::max<int64_t>(steps, 1);
+    weight_ = std::max<int64_t>(weight, 1);
   }
   void add(const char* p, int64_t bytes) {
     if (bytes <= 0) return;
     runs_.push_back({p, p + bytes});
     lines_ += (bytes + kLine - 1) / kLine;
-    per_step_ = (lines_ + steps_ - 1) / steps_;
   }
-  void advance() {
+  // The share of work of that weight.
+  int64_t share(int64_t weight) const {
+    return (lines_ * weight + weight_ - 1) / weight_;
+  }
+  void fetch(int64_t lines) {
     if (at_ == runs_.size()) return;
-    for (int64_t i = 0; i < per_step_; ++i) {
+    for (; lines > 0; --lines) {
       Run& run = runs_[at_];
       __builtin_prefetch(run.p, 0, 3);
       run.p += kLine;
@@ -112,7 +122,7 @@ class Ahead {
   };
   SmallVector<Run, 8> runs_;
   size_t at_ = 0;
-  int64_t lines_ = 0, steps_ = 1, per_step_ = 0;
+  int64_t lines_ = 0, weight_ = 1;
 };
 
 // What all workers of a call share.
@@ -188,6 +198,14 @@ class Worker {
     const bool local = layout_.pass == Pass::single;
     const int64_t at_columns =
         take(local ? columns * layout_.strip_cols * 16 : 0);
+    const int64_t block_bytes = layout_.turned_rows * layout_.turned_cols;
+    SmallVector<int64_t, 4> at_turned;
+    if (block_bytes > 0) {
+      for (const TapeOperand& o : layout_.operands) {
+        at_turned.push_back(
+            o.access == Access::turned ? take(block_bytes * o.size) : 0);
+      }
+    }
     thread_local Scratch scratch;
     char* base = scratch.get(static_cast<size_t>(bytes));
     regs_ = reinterpret_cast<Register*>(base + at_regs);
@@ -200,6 +218,8 @@ class Worker {
     pinned_ = base + at_pinned;
     buffers_ = base + at_buffers;
     columns_ = base + at_columns;
+    for (int64_t at : at_turned) turned_memory_.push_back(base + at);
+    turned_.resize(at_turned.size());
     column_base_.assign(program_.columns.size(), nullptr);
     tile_bytes_ = tile_bytes;
     row_bytes_ = row_bytes;
@@ -212,6 +232,7 @@ class Worker {
   void run_single(int64_t row_block, int64_t col_block) {
     const auto& steps = call_.schedule.phases[0].tile_steps;
     const auto [row0, row1, col0, col1] = block(row_block, col_block);
+    last_row_ = row1;
     const int64_t length = layout_.row_length;
     const auto tile = [&](int64_t row, int64_t col, int64_t next) {
       const int64_t n = std::min(layout_.tile_rows, row1 - row);
@@ -247,6 +268,7 @@ class Worker {
   // A block of rows, phase by phase for each.
   void run_phased(int64_t row_block) {
     const auto [row0, row1, col0, col1] = block(row_block, 0);
+    last_row_ = row1;
     start_columns(row_block, col0, col1 - col0, false);
     int64_t steps = 0;
     for (const auto& phase : call_.schedule.phases) {
@@ -467,7 +489,8 @@ class Worker {
         regs_[step.reg] = regs_[step.in[0]];
         return;
       default: {
-        const size_t n = program_.table.vector_bytes / step.size;
+        const auto n =
+            static_cast<int64_t>(program_.table.vector_bytes / step.size);
         call(step, n, cell(step.reg), 0, 15);
         if (program_.table.vector_bytes < kSplatBytes) {
           std::memcpy(lane, cell(step.reg), step.size);
@@ -484,7 +507,7 @@ class Worker {
     for (const Step& step : steps) {
       if (!constant_.empty() && constant_[step.reg]) continue;
       run(step, t);
-      if (prefetch_) ahead_.advance();
+      if (prefetch_ && !step.in_parts) ahead_.fetch(ahead_.share(step.weight));
     }
   }
 
@@ -501,11 +524,13 @@ class Worker {
       case Kind::pair: {
         if (step.uniform && !multi_) return run_splat(step, t);
         char* out = place(step, t);
-        const auto n = static_cast<size_t>(step.uniform ? t.rows : t.n);
+        const int64_t n = step.uniform ? t.rows : t.n;
         unsigned flags = splats(step);
         if (is_direct(step) && call_.stream[step.output]) flags |= kStreamFlag;
-        if (prefetch_ && step.weight > 1 && program_.one_size) {
-          compute_in_parts(step, n, out, flags);
+        if (prefetch_ && step.in_parts) {
+          in_parts(step, n, [&](int64_t i, int64_t m) {
+            call(step, m, out + i * step.size, i * step.size, flags);
+          });
         } else {
           call(step, n, out, 0, flags);
         }
@@ -557,31 +582,43 @@ class Worker {
     }
   }
 
-  // A slow step with the memory kept busy in between.
-  void compute_in_parts(const Step& step, size_t n, char* out, unsigned flags) {
-    const size_t part = (n / step.weight + 63) / 64 * 64 + 64;
-    for (size_t i = 0; i < n; i += part) {
-      if (i > 0) ahead_.advance();
-      call(step,
-           std::min(part, n - i),
-           out + i * step.size,
-           i * step.size,
-           flags);
+  // A step in parts of lanes, body(first, count), with the memory kept busy in
+  // between.
+  template <class F>
+  void in_parts(const Step& step, int64_t n, F&& body) {
+    constexpr int64_t kLeast = 64;
+    const int64_t lines = ahead_.share(step.weight);
+    const int64_t bursts = (lines + Ahead::kBurst - 1) / Ahead::kBurst;
+    const int64_t parts =
+        std::clamp<int64_t>(n / kLeast, 1, std::max<int64_t>(bursts, 1));
+    const int64_t part = (n / parts + kLeast - 1) / kLeast * kLeast;
+    const int64_t fetched = (lines + parts - 1) / parts;
+    for (int64_t i = 0; i < n; i += part) {
+      body(i, std::min(part, n - i));
+      ahead_.fetch(fetched);
     }
+  }
+
+  // Before and after a step that is not done in parts.
+  void fetch_half(const Step& step) {
+    if (prefetch_) ahead_.fetch((ahead_.share(step.weight) + 1) / 2);
   }
 
   // The function of a step on operands from byte `at` on, where they are no
   // splats.
-  void call(
-      const Step& step, size_t n, char* out, size_t at, unsigned flags) const {
+  void call(const Step& step,
+            int64_t n,
+            char* out,
+            int64_t at,
+            unsigned flags) const {
     const void* in[4];
     for (int k = 0; k < 4; ++k) {
       in[k] = regs_[step.in[k]].p + (flags >> k & 1 ? 0 : at);
     }
     if (step.kind == Kind::pair) {
-      step.pair_fn(n, out, in, flags);
+      step.pair_fn(static_cast<size_t>(n), out, in, flags);
     } else {
-      step.row_fn(n, out, in[0], in[1], in[2], flags);
+      step.row_fn(static_cast<size_t>(n), out, in[0], in[1], in[2], flags);
     }
   }
 
@@ -643,6 +680,9 @@ class Worker {
       case Access::row_splat:
         if (!multi_) return run_splat(step, {t.row, 1, 0, 1});
         break;
+      case Access::turned:
+        from = turned_run(step.index, t);
+        break;
       case Access::general:
         break;
     }
@@ -668,6 +708,35 @@ class Worker {
       from = slot(step);
     }
     regs_[step.reg] = {from, false};
+  }
+
+  // A run of an operand that is read by blocks of rows.
+  const char* turned_run(int operand, const Tile& t) {
+    const TapeOperand& o = layout_.operands[operand];
+    TurnedBlock& b = turned_[operand];
+    const bool inside = t.row >= b.row && t.row < b.row + b.rows &&
+                        t.col >= b.col && t.col + t.n <= b.col + b.cols;
+    char* memory = turned_memory_[operand];
+    if (!inside) {
+      const int64_t axis = layout_.outer[layout_.outer.size() - 1];
+      b.row = t.row;
+      b.rows = std::min(
+          {layout_.turned_rows, axis - t.row % axis, last_row_ - t.row});
+      b.cols = std::min(layout_.turned_cols, layout_.row_length);
+      b.col = t.col / b.cols * b.cols;
+      b.cols = std::min(b.cols, layout_.row_length - b.col);
+      const Transposition turn = {o.data +
+                                      layout_.outer_offset(operand, b.row) +
+                                      layout_.inner_offset(operand, b.col),
+                                  memory,
+                                  layout_.inner_of(operand)[0] / o.size,
+                                  b.cols,
+                                  b.rows,
+                                  b.cols,
+                                  static_cast<size_t>(o.size)};
+      transpose(turn, 0, transpose_tiles(turn), false);
+    }
+    return memory + ((t.row - b.row) * b.cols + t.col - b.col) * o.size;
   }
 
   bool outer_still(int operand) const {
@@ -727,9 +796,14 @@ class Worker {
     const ReduceFns& f = *program_.reductions[step.index].fns;
     const char* in = whole(step, t);
     if (layout_.pass != Pass::single) {
-      f.fold(static_cast<size_t>(t.n), acc(step.index), in);
+      if (!prefetch_)
+        return f.fold(static_cast<size_t>(t.n), acc(step.index), in);
+      in_parts(step, t.n, [&](int64_t i, int64_t m) {
+        f.fold(static_cast<size_t>(m), acc(step.index), in + i * step.size);
+      });
       return;
     }
+    fetch_half(step);
     if (multi_) {
       char* out = rows_ + step.slot * row_bytes_;
       f.rows(static_cast<size_t>(t.rows),
@@ -742,6 +816,7 @@ class Worker {
       f.rows(1, static_cast<size_t>(t.n), lane, in);
       set_splat(step.reg, step.size, lane);
     }
+    fetch_half(step);
   }
 
   void store(const Step& step, const Tile& t) {
@@ -768,8 +843,19 @@ class Worker {
     const char* in = whole(step, t);
     char* acc = column_base_[step.index] +
                 t.col * static_cast<int64_t>(c.fns->acc_size);
+    if (prefetch_ && t.rows == 1) {
+      in_parts(step, t.n, [&](int64_t i, int64_t m) {
+        c.fns->add(1,
+                   static_cast<size_t>(m),
+                   acc + i * static_cast<int64_t>(c.fns->acc_size),
+                   in + i * c.size);
+      });
+      return;
+    }
     const int64_t n = t.n / std::max<int64_t>(t.rows, 1);
+    fetch_half(step);
     c.fns->add(static_cast<size_t>(t.rows), static_cast<size_t>(n), acc, in);
+    fetch_half(step);
   }
 
   const Call& call_;
@@ -785,6 +871,13 @@ class Worker {
   SmallVector<char*, 4> column_base_;  // accumulators, as if of all columns
   SmallVector<bool, 64> constant_;     // by register; empty: none
   SmallVector<bool, 16> pinned_done_;
+  // Which part of an operand its block of rows holds now.
+  struct TurnedBlock {
+    int64_t row = 0, rows = 0, col = 0, cols = 0;
+  };
+  SmallVector<TurnedBlock, 4> turned_;
+  SmallVector<char*, 4> turned_memory_;
+  int64_t last_row_ = 0;  // of the task
 };
 
 // Bytes from the first to past the last that an operand touches.
@@ -871,7 +964,7 @@ void merge_columns(const Call& call, int threads) {
   const TapeLayout& l = call.layout;
   constexpr int64_t kChunk = 512;
   const int64_t chunks = (l.row_length + kChunk - 1) / kChunk;
-  if (l.row_blocks * l.row_length < kParallelElements) threads = 1;
+  if (l.row_blocks * l.row_length < 1 << 15) threads = 1;
   for (size_t i = 0; i < call.program.columns.size(); ++i) {
     const Column& c = call.program.columns[i];
     const auto size = static_cast<int64_t>(c.fns->acc_size);
@@ -889,6 +982,23 @@ void merge_columns(const Call& call, int threads) {
   }
 }
 
+// As many threads as a call is worth.
+int useful_threads(const Call& call) {
+  const TapeLayout& l = call.layout;
+  int64_t bytes = 0;
+  for (const TapeOperand& o : l.operands) {
+    if (o.access != Access::constant) bytes += o.size;
+  }
+  for (const Operand& o : call.task.out)
+    bytes += static_cast<int64_t>(size_of(o.dtype));
+  const double time = static_cast<double>(l.rows * l.row_length) *
+                      (call.program.weight * kStepNanoseconds +
+                       static_cast<double>(bytes) * kByteNanoseconds);
+  const double useful = std::min(time / kThreadNanoseconds, 1024.0);
+  return std::clamp(
+      static_cast<int>(useful), 1, std::max(call.task.threads, 1));
+}
+
 void run(const Task& task) {
   const Program& program = program_of(static_cast<const plan::Fused&>(task.op));
   const TapeLayout layout(program, task);
@@ -903,8 +1013,7 @@ void run(const Task& task) {
   }
   const Call call{task, program, layout, *schedule, probe.direct, probe.stream};
 
-  const int64_t elements = layout.rows * layout.row_length;
-  const int threads = elements < kParallelElements ? 1 : task.threads;
+  const int threads = task.threads > 1 ? useful_threads(call) : 1;
   const bool streams = std::any_of(
       call.stream.begin(), call.stream.end(), [](bool b) { return b; });
   const int64_t blocks = layout.row_blocks * layout.col_blocks;

@@ -9,11 +9,14 @@ namespace {
 
 // Elements that a task should have at least, so that handing it out costs
 // nothing.
-constexpr int64_t kTaskElements = 32768;
+constexpr int64_t kTaskElements = 16384;
 // Rows longer than this are split between tasks.
 constexpr int64_t kLongRow = 65536;
 // Bytes of row buffers, so that they stay in the second cache.
 constexpr int64_t kBufferBytes = 512 << 10;
+// Blocks in which turned operands are read: so many rows, of which one column
+// is a run of memory, and bytes that leave room in the second cache.
+constexpr int64_t kTurnedRows = 64, kTurnedBytes = 1 << 20;
 // Accumulators of this many columns stay near while rows pass; those of longer
 // rows are added up a strip of columns at a time.
 constexpr int64_t kStripColumns = 16384;
@@ -133,6 +136,36 @@ void TapeLayout::find_rows(const runtime::Task& task, int inner_axes) {
   }
 }
 
+bool TapeLayout::is_turned(int operand) const {
+  const TapeOperand& o = operands[operand];
+  if (o.access != Access::general || inner.size() != 1) return false;
+  const size_t last = outer.size() - 1;
+  return outer[last] >= 8 &&
+         outer_strides[operand * outer.size() + last] == o.size;
+}
+
+// Reading a turned operand row by row touches a cache line for every element.
+// In blocks of rows, whole lines are used; where the order is free, the space
+// is walked in strips that such blocks fit.
+void TapeLayout::turn() {
+  turned_rows = turned_cols = 0;
+  if (tile_rows > 1 || pass == Pass::split) return;
+  bool any = false;
+  for (size_t i = 0; i < operands.size(); ++i) any = any || is_turned(int(i));
+  if (!any) return;
+  turned_cols = pass == Pass::single ? tile_cols : row_length;
+  turned_rows = std::min(kTurnedRows, kTurnedBytes / (8 * turned_cols));
+  if (turned_rows < 8) return;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (is_turned(int(i))) operands[i].access = Access::turned;
+  }
+  if (pass == Pass::single) {
+    strip_cols = task_cols = tile_cols;
+    col_blocks = blocks(row_length, task_cols);
+    task_rows = std::max(task_rows, turned_rows);
+  }
+}
+
 void TapeLayout::cut(const Program& program) {
   const int64_t n = row_length;
   tile = program.max_size > 4 ? 512 : 1024;
@@ -147,6 +180,11 @@ void TapeLayout::cut(const Program& program) {
   } else if (rows == 1 && !reduces) {
     tile_cols = tile;
   } else {
+    if (!reduces) {
+      for (size_t i = 0; i < operands.size(); ++i) {
+        if (is_turned(int(i))) tile = 512;
+      }
+    }
     tile_cols = round_up(blocks(n, blocks(n, tile)), 64);
     if (reduces) {
       pass = n > kLongRow ? Pass::split : Pass::phased;
@@ -163,6 +201,7 @@ void TapeLayout::cut(const Program& program) {
   col_blocks = std::max<int64_t>(1, blocks(n, task_cols));
   task_rows = std::max<int64_t>(1, kTaskElements / task_cols);
   strip_cols = task_cols;
+  turn();
   if (!program.columns.empty()) {
     // Few row blocks, because each has accumulators for a whole row.
     const int64_t most = std::max<int64_t>(

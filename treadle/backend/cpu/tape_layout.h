@@ -17,6 +17,7 @@ enum class Access : uint8_t {
   linear,     // element i of the space is element i of memory
   row_run,    // within a row, elements lie one after another
   row_splat,  // one element for each row
+  turned,  // the next element is that of the next row: read by blocks of rows
   general,
 };
 
@@ -51,6 +52,8 @@ struct TapeLayout {
   int64_t row_blocks, col_blocks;
   int64_t strip_cols;  // columns of a task that are added up together
   bool use_buffers;    // phased: keep expensive values of a row
+  int64_t turned_rows,
+      turned_cols;  // of a block that turned operands are read by
 
   // Partial results that tasks share, in the workspace: for each column its
   // accumulators [row_blocks][row_length]; if split, for each reduction its
@@ -87,6 +90,8 @@ struct TapeLayout {
   }
 
   void find_rows(const runtime::Task& task, int inner_axes);
+  bool is_turned(int operand) const;
+  void turn();
   void cut(const Program& program);
 };
 

@@ -40,8 +40,11 @@ int cost(const TapeValue& v) {
   }
 }
 
-// How long a step takes, in additions.
+// How long a step takes, in additions. Loads and stores of lanes as they are
+// take no time, as those who use the values read and write the memory.
 int weight(const TapeValue& v) {
+  if (v.code == Code::load || v.code == Code::store)
+    return is_lane_dtype(v.dtype) ? 0 : 1;
   if (v.code != Code::row) return 1;
   if (is_wide(v.row) || (v.lane != Lane::f32 && is_function(v.row))) return 16;
   return std::min(cost(v), 5);
@@ -280,6 +283,8 @@ class Builder {
       s.index = v.index;
       s.buffer = buffer;
       s.copies = is_lane_dtype(v.dtype);
+      s.weight = static_cast<uint8_t>(
+          s.uniform && v.code != Code::reduce_row ? 0 : weight(v));
       uint16_t in[] = {v.a, v.b, v.c};
       const bool row_store = b_.is_row_store(i);
       for (int k = 0; k < s.arity; ++k) {
@@ -297,7 +302,7 @@ class Builder {
         case Code::row: {
           s.kind = Kind::compute;
           s.row = v.row;
-          s.weight = static_cast<uint8_t>(weight(v));
+          s.in_parts = b_.program_.one_size && !s.uniform;
           const TapeValue& from =
               tape.values[info(v.row).rule == Rule::choose ? v.b : v.a];
           s.row_fn =
@@ -313,6 +318,7 @@ class Builder {
           break;
         case Code::reduce_row:
           s.kind = Kind::reduce;
+          s.in_parts = true;
           for (size_t r = 0; r < b_.program_.reductions.size(); ++r) {
             if (b_.program_.reductions[r].reg == i)
               s.index = static_cast<uint16_t>(r);
@@ -324,6 +330,7 @@ class Builder {
           break;
         case Code::reduce_column:
           s.kind = Kind::column;
+          s.in_parts = true;
           for (size_t k = 0; k < b_.program_.columns.size(); ++k) {
             if (b_.program_.columns[k].output == v.index) {
               s.index = static_cast<uint16_t>(k);
@@ -496,6 +503,8 @@ Program::Program(const Tape& tape) : table(lane_table()) {
   Builder b(tape, *this);
   num_uniform = b.num_uniform();
   single = b.single();
+  weight = 0;
+  for (const Step& s : single.phases[0].tile_steps) weight += s.weight;
   order = b.order(single);
   streams = b.streams(single);
   if (!reductions.empty()) {

@@ -32,8 +32,9 @@ struct Step {
   bool uniform;  // gives one number per row
   uint8_t size;  // bytes of a lane of the result; of the input for outputs
   uint8_t arity = 0;
-  uint8_t weight = 1;  // how long it takes, in cheap steps
-  uint16_t reg;        // the register it sets
+  uint8_t weight = 0;     // how long it takes, in additions
+  bool in_parts = false;  // may be done in parts, all its lanes having one size
+  uint16_t reg;           // the register it sets
   uint16_t in[4] = {};
   uint16_t index = 0;
   int16_t slot =
@@ -89,6 +90,7 @@ struct Program : plan::Prepared::Base {
   int num_registers;
   int max_size;     // of a lane
   bool one_size;    // all lanes have the same
+  int weight;       // of all steps of a tile, in additions
   int num_uniform;  // columns of row numbers
   std::vector<Reduction> reductions;
   std::vector<Column> columns;
