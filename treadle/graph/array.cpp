@@ -30,17 +30,19 @@ Node* Node::create(size_t num_outputs, size_t num_inputs) {
 namespace {
 
 // Nodes whose last handle is gone. A node's inputs are released by the loop
-// that is already running, so a chain of any length needs no stack.
-thread_local std::vector<Node*> dying;
+// that is already running, so a chain of any length needs no stack. The list
+// is plain pointers: arrays in statics go after a thread's objects are gone.
+thread_local Node* dying = nullptr;
 thread_local bool destroying = false;
 
 void destroy(Node* n) {
-  dying.push_back(n);
+  n->next_dying = dying;
+  dying = n;
   if (destroying) return;
   destroying = true;
-  while (!dying.empty()) {
-    Node* d = dying.back();
-    dying.pop_back();
+  while (dying) {
+    Node* d = dying;
+    dying = d->next_dying;
     for (array& x : d->inputs()) x.~array();
     for (Output& o : d->outputs()) o.~Output();
     d->~Node();

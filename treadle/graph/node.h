@@ -70,9 +70,10 @@ struct Node {
   alignas(8) unsigned char inline_value[8] = {};
   OpPtr op;  // null for a leaf
   Stream stream;
-  uint32_t region = 0;                     // checkpoint region, 0 for none
-  uint64_t plan_mark = 0;                  // the walk that last met this node
-  std::shared_ptr<Event> event;            // while scheduled
+  uint32_t region = 0;           // checkpoint region, 0 for none
+  Node* next_dying = nullptr;    // in the list of nodes being destroyed
+  uint64_t plan_mark = 0;        // the walk that last met this node
+  std::shared_ptr<Event> event;  // while scheduled
   std::shared_ptr<const TraceInfo> trace;  // of a placeholder
   std::shared_ptr<const std::string> module_path;
 

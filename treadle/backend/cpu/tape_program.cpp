@@ -172,6 +172,13 @@ class Builder {
     return false;
   }
 
+  // A row that is one call of SIMD code; its inputs are values of the tape.
+  bool in_vectors(const Step& s) const {
+    if (s.row == Row::select || s.in[0] >= tape_.values.size()) return false;
+    const int lane = static_cast<int>(tape_.values[s.in[0]].lane);
+    return s.row_fn != scalar_table().row[static_cast<int>(s.row)][lane];
+  }
+
   std::vector<bool> streams(const Schedule& single) const {
     std::vector<int> uses(tape_.values.size(), 0);
     for (size_t i = 0; i < tape_.values.size(); ++i) {
@@ -179,13 +186,9 @@ class Builder {
     }
     std::vector<bool> result(tape_.outputs.size(), false);
     for (const Step& s : single.phases[0].tile_steps) {
-      if (s.output < 0 || uses[s.reg] != 1) continue;
-      const int lane = static_cast<int>(tape_.values[s.in[0]].lane);
+      if (s.output < 0 || s.reg >= uses.size() || uses[s.reg] != 1) continue;
       result[s.output] =
-          s.kind == Kind::pair ||
-          (s.kind == Kind::compute &&
-           s.row_fn != scalar_table().row[static_cast<int>(s.row)][lane] &&
-           s.row != Row::select);
+          s.kind == Kind::pair || (s.kind == Kind::compute && in_vectors(s));
     }
     return result;
   }
