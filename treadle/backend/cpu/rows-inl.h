@@ -5,6 +5,7 @@
 
 #include "treadle/backend/cpu/lane_table.h"
 #include "treadle/backend/cpu/vm-inl.h"
+#include "treadle/backend/cpu/vm_wide-inl.h"
 
 #if defined(TREADLE_BACKEND_CPU_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TREADLE_BACKEND_CPU_ROWS_INL_H_

@@ -1,0 +1,161 @@
+// How a worker gets at its operands: a pointer where memory is a run of the
+// lane already, else a copy that gathers or converts.
+#include <algorithm>
+#include <cstring>
+
+#include "treadle/backend/cpu/tape_worker.h"
+#include "treadle/backend/cpu/transpose.h"
+
+namespace treadle::backend::cpu {
+
+void copy_elements(
+    int size, char* to, const char* from, int64_t stride, int64_t n) {
+  const auto loop = [&]<class T>(T*) {
+    T* out = reinterpret_cast<T*>(to);
+    for (int64_t i = 0; i < n; ++i, from += stride) {
+      std::memcpy(out + i, from, sizeof(T));
+    }
+  };
+  if (stride == size) {
+    std::memcpy(to, from, static_cast<size_t>(n * size));
+    return;
+  }
+  switch (size) {
+    case 1:
+      return loop(static_cast<uint8_t*>(nullptr));
+    case 2:
+      return loop(static_cast<uint16_t*>(nullptr));
+    case 4:
+      return loop(static_cast<uint32_t*>(nullptr));
+    default:
+      return loop(static_cast<uint64_t*>(nullptr));
+  }
+}
+
+void TapeWorker::load(const Step& step, const TapeTile& t) {
+  const TapeOperand& o = layout_.operands[step.index];
+  const char* from = nullptr;
+  switch (o.access) {
+    case Access::constant:
+      return run_splat(step, t);
+    case Access::linear:
+      from = o.data + position(t) * o.size;
+      break;
+    case Access::row_run:
+      if (t.rows == 1) {
+        from =
+            o.data + layout_.outer_offset(step.index, t.row) + t.col * o.size;
+      }
+      break;
+    case Access::row_splat:
+      if (!multi_) return run_splat(step, {t.row, 1, 0, 1});
+      break;
+    case Access::turned:
+      from = turned_run(step.index, t);
+      break;
+    case Access::general:
+      break;
+  }
+  if (!from && multi_ && outer_still(step.index)) {
+    char* pinned = pinned_ + step.index * tile_bytes_;
+    if (!pinned_done_[step.index]) {
+      pinned_done_[step.index] = true;
+      char* to = step.copies ? pinned : raw_;
+      const int64_t n = layout_.tile_rows * layout_.row_length;
+      gather(step.index, {0, layout_.tile_rows, 0, n}, to);
+      if (!step.copies) step.move_fn(static_cast<size_t>(n), pinned, raw_);
+    }
+    regs_[step.reg] = {pinned, false};
+    return;
+  }
+  if (!from) {
+    char* to = step.copies ? slot(step) : raw_;
+    gather(step.index, t, to);
+    from = to;
+  }
+  if (!step.copies) {
+    step.move_fn(static_cast<size_t>(t.n), slot(step), from);
+    from = slot(step);
+  }
+  regs_[step.reg] = {from, false};
+}
+
+const char* TapeWorker::turned_run(int operand, const TapeTile& t) {
+  const TapeOperand& o = layout_.operands[operand];
+  TurnedBlock& b = turned_[operand];
+  const bool inside = t.row >= b.row && t.row < b.row + b.rows &&
+                      t.col >= b.col && t.col + t.n <= b.col + b.cols;
+  char* memory = turned_memory_[operand];
+  if (!inside) {
+    const int64_t axis = layout_.outer[layout_.outer.size() - 1];
+    b.row = t.row;
+    b.rows =
+        std::min({layout_.turned_rows, axis - t.row % axis, last_row_ - t.row});
+    b.cols = std::min(layout_.turned_cols, layout_.row_length);
+    b.col = t.col / b.cols * b.cols;
+    b.cols = std::min(b.cols, layout_.row_length - b.col);
+    const Transposition turn = {o.data + layout_.outer_offset(operand, b.row) +
+                                    layout_.inner_offset(operand, b.col),
+                                memory,
+                                layout_.inner_of(operand)[0] / o.size,
+                                b.cols,
+                                b.rows,
+                                b.cols,
+                                static_cast<size_t>(o.size)};
+    transpose(turn, 0, transpose_tiles(turn), false);
+  }
+  return memory + ((t.row - b.row) * b.cols + t.col - b.col) * o.size;
+}
+
+bool TapeWorker::outer_still(int operand) const {
+  const int64_t* s =
+      layout_.outer_strides.data() + operand * layout_.outer.size();
+  return std::all_of(
+      s, s + layout_.outer.size(), [](int64_t v) { return v == 0; });
+}
+
+void TapeWorker::gather(int operand, const TapeTile& t, char* to) const {
+  const TapeOperand& o = layout_.operands[operand];
+  const int64_t* s = layout_.inner_of(operand);
+  const size_t axes = layout_.inner.size();
+  const int64_t last = layout_.inner[axes - 1];
+  const int64_t width = t.rows > 1 || multi_ ? layout_.row_length : t.n;
+  for (int64_t r = 0; r < t.rows; ++r) {
+    const char* row = o.data + layout_.outer_offset(operand, t.row + r);
+    for (int64_t i = 0; i < width;) {
+      const int64_t col = t.col + i;
+      const int64_t run =
+          axes == 1 ? width : std::min(width - i, last - col % last);
+      copy_elements(o.size,
+                    to,
+                    row + layout_.inner_offset(operand, col),
+                    s[axes - 1],
+                    run);
+      to += run * o.size;
+      i += run;
+    }
+  }
+}
+
+void TapeWorker::load_rows(const Step& step, const TapeTile& t) {
+  const TapeOperand& o = layout_.operands[step.index];
+  char* out = rows_ + step.slot * row_bytes_;
+  char* to = step.copies ? out : raw_;
+  if (layout_.outer.size() == 1) {
+    copy_elements(o.size,
+                  to,
+                  o.data + layout_.outer_offset(step.index, t.row),
+                  layout_.outer_strides[step.index],
+                  t.rows);
+  } else {
+    for (int64_t r = 0; r < t.rows; ++r) {
+      std::memcpy(to + r * o.size,
+                  o.data + layout_.outer_offset(step.index, t.row + r),
+                  static_cast<size_t>(o.size));
+    }
+  }
+  if (!step.copies) step.move_fn(static_cast<size_t>(t.rows), out, raw_);
+  regs_[step.reg] = {out, false};
+}
+
+}  // namespace treadle::backend::cpu
