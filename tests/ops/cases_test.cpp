@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "tests/cases/composed.h"
 #include "tests/cases/core.h"
 #include "tests/cases/elementwise.h"
 #include "tests/cases/indexing.h"
@@ -14,6 +15,9 @@ TEST_P(CoreOp, PassesAllChecks) { check_all(GetParam()); }
 
 class IndexingOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(IndexingOp, PassesAllChecks) { check_all(GetParam()); }
+
+class ComposedFunction : public ::testing::TestWithParam<OpCase> {};
+TEST_P(ComposedFunction, PassesAllChecks) { check_all(GetParam()); }
 
 std::string name(const ::testing::TestParamInfo<OpCase>& info) {
   return info.param.name;
@@ -30,6 +34,10 @@ INSTANTIATE_TEST_SUITE_P(Table,
 INSTANTIATE_TEST_SUITE_P(Table,
                          IndexingOp,
                          ::testing::ValuesIn(indexing_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         ComposedFunction,
+                         ::testing::ValuesIn(composed_cases()),
                          name);
 
 }  // namespace treadle::testing

@@ -184,6 +184,36 @@ array var(const array& x,
   return multiply(sum(square(d, s), axes, keepdims, s), 1.0 / n, s);
 }
 
+array std(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          int ddof,
+          StreamOrDevice s) {
+  return sqrt(var(x, axis, keepdims, ddof, s), s);
+}
+
+array all(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          StreamOrDevice s) {
+  // Counting serves axes without elements too.
+  return equal(sum(equal(x, 0, s), axis, keepdims, s), 0, s);
+}
+
+array any(const array& x,
+          const AxisArg& axis,
+          bool keepdims,
+          StreamOrDevice s) {
+  return not_equal(count_nonzero(x, axis, keepdims, s), 0, s);
+}
+
+array count_nonzero(const array& x,
+                    const AxisArg& axis,
+                    bool keepdims,
+                    StreamOrDevice s) {
+  return sum(not_equal(x, 0, s), axis, keepdims, s);
+}
+
 array logsumexp(const array& x,
                 const AxisArg& axis,
                 bool keepdims,

@@ -78,6 +78,26 @@ array var(const array& x,
           bool keepdims = false,
           int ddof = 0,
           StreamOrDevice s = {});
+// The square root of var.
+array std(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
+          int ddof = 0,
+          StreamOrDevice s = {});
+// True when all elements, or any of them, are other than 0.
+array all(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
+          StreamOrDevice s = {});
+array any(const array& x,
+          const AxisArg& axis = {},
+          bool keepdims = false,
+          StreamOrDevice s = {});
+// How many elements are other than 0, int32.
+array count_nonzero(const array& x,
+                    const AxisArg& axis = {},
+                    bool keepdims = false,
+                    StreamOrDevice s = {});
 // log(sum(exp(x))), without overflow.
 array logsumexp(const array& x,
                 const AxisArg& axis = {},

@@ -1,0 +1,67 @@
+// Case rows of the functions that are made of other operations.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "tests/support/op_check.h"
+
+namespace treadle::testing {
+
+inline std::vector<OpCase> composed_cases() {
+  using A = const Arrays&;
+  return {
+      {"std", [](A x) { return std(x[0], -1); }, {{{3, 4}}}, 32},
+      {"clip", [](A x) { return clip(x[0], -1, 1); }, {{{3, 4}}}},
+      {"tril", [](A x) { return tril(x[0], 1); }, {{{2, 3, 4}}}},
+      {"triu", [](A x) { return triu(x[0]); }, {{{2, 3, 4}}}},
+      {"diagonal", [](A x) { return diagonal(x[0], 1, 0, 2); }, {{{3, 2, 4}}}},
+      {"diag", [](A x) { return diag(x[0], -1); }, {{{4}}}},
+      {"trace", [](A x) { return trace(x[0]); }, {{{3, 4}}}, 16},
+      {"flip",
+       [](A x) {
+         return flip(x[0], {0, -1});
+       },
+       {{{2, 3, 4}}}},
+      {"roll",
+       [](A x) {
+         return roll(x[0], {1, -2}, {0, 1});
+       },
+       {{{3, 4}}}},
+      {"roll_flat", [](A x) { return roll(x[0], {5}); }, {{{3, 4}}}},
+      {"repeat", [](A x) { return repeat(x[0], 3, 0); }, {{{2, 3}}}},
+      {"tile",
+       [](A x) {
+         return tile(x[0], {2, 1, 2});
+       },
+       {{{2, 3}}}},
+      {"outer", [](A x) { return outer(x[0], x[1]); }, {{{3}}, {{4}}}},
+      {"inner",
+       [](A x) { return inner(x[0], x[1]); },
+       {{{2, 3}}, {{4, 3}}},
+       32},
+      {"vecdot",
+       [](A x) { return vecdot(x[0], x[1], 0); },
+       {{{3, 4}, 0.2, 2}, {{3, 4}, 0.2, 2}},
+       16},
+      {"tensordot",
+       [](A x) {
+         return tensordot(x[0], x[1], {0, 2}, {1, 0});
+       },
+       {{{2, 3, 4}}, {{4, 2, 5}}},
+       32},
+      {"norm", [](A x) { return linalg::norm(x[0]); }, {{{3, 4}}}, 16},
+      {"norm_3",
+       [](A x) { return linalg::norm(x[0], 3, Axes{1}); },
+       {{{3, 4}, 0.2, 2}},
+       64},
+      {"norm_inf",
+       [](A x) {
+         return linalg::norm(x[0], INFINITY, Axes{0, 1});
+       },
+       {{{3, 4}, 0.2, 2}},
+       16},
+  };
+}
+
+}  // namespace treadle::testing

@@ -1,0 +1,231 @@
+#include "treadle/ops/arrange.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/ops/create.h"
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/views.h"
+
+namespace treadle {
+
+namespace {
+
+// bool (n, m): column - row compared with k.
+array on_or_below(int64_t n, int64_t m, int k, StreamOrDevice s) {
+  array row = expand_dims(arange(n, int32, s), 1, s);
+  array column = expand_dims(arange(m, int32, s), 0, s);
+  return less_equal(column, add(row, k, s), s);
+}
+
+array below_in(std::string_view op, const array& x, int k, StreamOrDevice s) {
+  if (x.ndim() < 2) {
+    invalid(op,
+            fmt::format("got an array of shape {}; expected two axes or more.",
+                        to_string(x.shape())));
+  }
+  return on_or_below(x.shape(-2), x.shape(-1), k, s);
+}
+
+}  // namespace
+
+array linspace(double start,
+               double stop,
+               int num,
+               bool endpoint,
+               Dtype dtype,
+               StreamOrDevice s) {
+  if (num < 0) {
+    invalid("linspace", fmt::format("got num = {}; expected 0 or more.", num));
+  }
+  int steps = endpoint ? num - 1 : num;
+  if (num <= 1) return astype(full({num}, start, float32, s), dtype, s);
+  // Both ends are met exactly: t runs from 0 to 1.
+  array t = divide(arange(double(num), float32, s), steps, s);
+  array y = add(multiply(subtract(1, t, s), start, s), multiply(t, stop, s), s);
+  return astype(y, dtype, s);
+}
+
+array tri(int n, int m, int k, Dtype dtype, StreamOrDevice s) {
+  return astype(on_or_below(n, m, k, s), dtype, s);
+}
+
+array tril(const array& x, int k, StreamOrDevice s) {
+  return select(below_in("tril", x, k, s), x, 0, s);
+}
+
+array triu(const array& x, int k, StreamOrDevice s) {
+  return select(below_in("triu", x, k - 1, s), 0, x, s);
+}
+
+array diagonal(
+    const array& x, int offset, int axis1, int axis2, StreamOrDevice s) {
+  if (x.ndim() < 2) {
+    invalid("diagonal",
+            fmt::format("got an array of shape {}; expected two axes or more.",
+                        to_string(x.shape())));
+  }
+  int a = normalize_axis("diagonal", axis1, x.shape().size());
+  int b = normalize_axis("diagonal", axis2, x.shape().size());
+  if (a == b) invalid("diagonal", "the two axes are the same.");
+  int64_t n = x.shape(a), m = x.shape(b);
+  Axes order;
+  for (int i = 0; i < x.ndim(); ++i) {
+    if (i != a && i != b) order.push_back(i);
+  }
+  order.push_back(a);
+  order.push_back(b);
+  array y = flatten(transpose(x, order, s), -2, -1, s);
+  int64_t down = std::max(-offset, 0), right = std::max(offset, 0);
+  int64_t length = std::max<int64_t>(0, std::min(n - down, m - right));
+  Shape start(y.shape().size(), 0), stop = y.shape(), step(y.shape().size(), 1);
+  if (length == 0) {
+    stop.back() = 0;
+  } else {
+    // One row down and one column right is m + 1 elements on.
+    start.back() = down * m + right;
+    stop.back() = start.back() + (length - 1) * (m + 1) + 1;
+    step.back() = m + 1;
+  }
+  return slice(y, start, stop, step, s);
+}
+
+array diag(const array& x, int k, StreamOrDevice s) {
+  if (x.ndim() == 2) return diagonal(x, k, 0, 1, s);
+  if (x.ndim() != 1) {
+    invalid("diag",
+            fmt::format("got an array of shape {}; expected one or two "
+                        "axes.",
+                        to_string(x.shape())));
+  }
+  int n = int(x.shape(0)) + std::abs(k);
+  // Column j of the matrix holds x[j - k]: by columns, x starts at max(k, 0).
+  array columns = pad(x, {std::max(k, 0)}, {std::max(-k, 0)}, s);
+  return select(eye(n, n, k, bool_, s), columns, 0, s);
+}
+
+array trace(
+    const array& x, int offset, int axis1, int axis2, StreamOrDevice s) {
+  return sum(diagonal(x, offset, axis1, axis2, s), -1, false, s);
+}
+
+array flip(const array& x, const AxisArg& axis, StreamOrDevice s) {
+  Shape start(x.shape().size(), 0), stop = x.shape(), step(x.shape().size(), 1);
+  for (int i : axis.resolve("flip", x.shape().size())) {
+    start[size_t(i)] = x.shape(i) - 1;
+    stop[size_t(i)] = -x.shape(i) - 1;
+    step[size_t(i)] = -1;
+  }
+  return slice(x, start, stop, step, s);
+}
+
+array roll(const array& x,
+           const Shape& shift,
+           const Axes& axes,
+           StreamOrDevice s) {
+  if (axes.empty()) {
+    int64_t total = 0;
+    for (int64_t by : shift) total += by;
+    return reshape(roll(flatten(x, 0, -1, s), {total}, {0}, s), x.shape(), s);
+  }
+  if (shift.size() != axes.size() && shift.size() != 1) {
+    invalid(
+        "roll",
+        fmt::format("got {} shifts for {} axes.", shift.size(), axes.size()));
+  }
+  array y = x;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    int axis = normalize_axis("roll", axes[i], x.shape().size());
+    int64_t n = x.shape(axis);
+    if (n == 0) continue;
+    int64_t by = shift.size() == 1 ? shift[0] : shift[i];
+    by = (by % n + n) % n;
+    if (by == 0) continue;
+    Arrays parts = split(y, Shape{n - by}, axis, s);
+    y = concatenate({parts[1], parts[0]}, axis, s);
+  }
+  return y;
+}
+
+array repeat(const array& x, int repeats, int axis, StreamOrDevice s) {
+  if (repeats < 0) {
+    invalid("repeat",
+            fmt::format("got {} repeats; expected 0 or more.", repeats));
+  }
+  axis = normalize_axis("repeat", axis, x.shape().size());
+  array y = expand_dims(x, axis + 1, s);
+  Shape wide = y.shape();
+  wide[size_t(axis) + 1] = repeats;
+  Shape flat = x.shape();
+  flat[size_t(axis)] *= repeats;
+  return reshape(broadcast_to(y, wide, s), flat, s);
+}
+
+array repeat(const array& x, int repeats, StreamOrDevice s) {
+  return repeat(flatten(x, 0, -1, s), repeats, 0, s);
+}
+
+array tile(const array& x, const Shape& reps, StreamOrDevice s) {
+  size_t ndim = std::max(x.shape().size(), reps.size());
+  // (1, N) for each axis of length N, stretched to (reps, N).
+  Shape thin, wide, flat;
+  for (size_t i = 0; i < ndim; ++i) {
+    size_t missing_x = ndim - x.shape().size(), missing_r = ndim - reps.size();
+    int64_t n = i < missing_x ? 1 : x.shape()[i - missing_x];
+    int64_t r = i < missing_r ? 1 : reps[i - missing_r];
+    if (r < 0) {
+      invalid("tile", fmt::format("got {} repeats; expected 0 or more.", r));
+    }
+    for (int64_t d : {int64_t(1), n}) thin.push_back(d);
+    for (int64_t d : {r, n}) wide.push_back(d);
+    flat.push_back(r * n);
+  }
+  return reshape(broadcast_to(reshape(x, thin, s), wide, s), flat, s);
+}
+
+Arrays unstack(const array& x, int axis, StreamOrDevice s) {
+  axis = normalize_axis("unstack", axis, x.shape().size());
+  int n = int(x.shape(axis));
+  if (n == 0) return {};
+  Arrays parts = split(x, n, axis, s);
+  for (array& p : parts) p = squeeze(p, axis, s);
+  return parts;
+}
+
+Arrays meshgrid(const Arrays& vectors,
+                bool sparse,
+                const std::string& indexing,
+                StreamOrDevice s) {
+  if (indexing != "xy" && indexing != "ij") {
+    invalid("meshgrid",
+            fmt::format("got indexing '{}'; expected 'xy' or 'ij'.", indexing));
+  }
+  size_t n = vectors.size();
+  Arrays out;
+  for (size_t i = 0; i < n; ++i) {
+    size_t axis = indexing == "xy" && n > 1 && i < 2 ? 1 - i : i;
+    Shape shape(n, 1);
+    shape[axis] = -1;
+    out.push_back(reshape(vectors[i], shape, s));
+  }
+  return sparse ? out : broadcast_arrays(out, s);
+}
+
+array atleast_1d(const array& x, StreamOrDevice s) {
+  return x.ndim() == 0 ? reshape(x, {1}, s) : x;
+}
+
+array atleast_2d(const array& x, StreamOrDevice s) {
+  if (x.ndim() == 0) return reshape(x, {1, 1}, s);
+  return x.ndim() == 1 ? expand_dims(x, 0, s) : x;
+}
+
+array atleast_3d(const array& x, StreamOrDevice s) {
+  if (x.ndim() == 0) return reshape(x, {1, 1, 1}, s);
+  if (x.ndim() == 1) return expand_dims(x, Axes{0, 2}, s);
+  return x.ndim() == 2 ? expand_dims(x, 2, s) : x;
+}
+
+}  // namespace treadle
