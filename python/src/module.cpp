@@ -36,6 +36,9 @@ NB_MODULE(_core, m) {
   bind_create(m);
   bind_index(m);
   bind_matmul(m);
+  bind_numbers(m);
+  bind_arrange(m);
+  bind_products(m);
   bind_conv(m);
   bind_random(m);
   bind_io(m);

@@ -72,6 +72,26 @@ void bind_position(nb::module_& m,
       nb::arg("keepdims") = false);
 }
 
+using Spread =
+    array (*)(const array&, const AxisArg&, bool, int, StreamOrDevice);
+
+void bind_spread(nb::module_& m, const char* name, Spread f, const char* doc) {
+  both(
+      m,
+      name,
+      [f](const array& a,
+          const AxisArg& axis,
+          bool keepdims,
+          int ddof,
+          const StreamOrDevice& s) {
+        return wrap(f(a, axis, keepdims, ddof, s));
+      },
+      doc,
+      nb::arg("axis") = nb::none(),
+      nb::arg("keepdims") = false,
+      nb::arg("ddof") = 0);
+}
+
 }  // namespace
 
 void bind_reduce(nb::module_& m) {
@@ -84,25 +104,49 @@ void bind_reduce(nb::module_& m) {
       m, "min", &min, "Smallest element over axes; NaN if there is one.");
   bind_reduction(
       m, "mean", &mean, "Arithmetic mean over axes; integers become float32.");
+  bind_reduction(
+      m, "all", &all, "True when all elements over axes are other than 0.");
+  bind_reduction(
+      m, "any", &any, "True when an element over axes is other than 0.");
+  m.def(
+      "count_nonzero",
+      [](const array& a,
+         const AxisArg& axis,
+         bool keepdims,
+         const StreamOrDevice& s) {
+        return wrap(count_nonzero(a, axis, keepdims, s));
+      },
+      nb::arg("a"),
+      nb::kw_only(),
+      nb::arg("axis") = nb::none(),
+      nb::arg("keepdims") = false,
+      nb::arg("stream") = nb::none(),
+      "How many elements over axes are other than 0.");
+  m.def(
+      "minmax",
+      [](const array& a,
+         const AxisArg& axis,
+         bool keepdims,
+         const StreamOrDevice& s) {
+        return nb::make_tuple(wrap(min(a, axis, keepdims, s)),
+                              wrap(max(a, axis, keepdims, s)));
+      },
+      nb::arg("a"),
+      nb::arg("axis") = nb::none(),
+      nb::arg("keepdims") = false,
+      nb::kw_only(),
+      nb::arg("stream") = nb::none(),
+      "Smallest and largest element over axes.");
   bind_reduction(m,
                  "logsumexp",
                  &logsumexp,
                  "log(sum(exp(a))) over axes, without overflow.");
-  both(
-      m,
-      "var",
-      [](const array& a,
-         const AxisArg& axis,
-         bool keepdims,
-         int ddof,
-         const StreamOrDevice& s) {
-        return wrap(var(a, axis, keepdims, ddof, s));
-      },
-      "Mean of squared deviations from the mean over axes, divided by (count - "
-      "ddof).",
-      nb::arg("axis") = nb::none(),
-      nb::arg("keepdims") = false,
-      nb::arg("ddof") = 0);
+  bind_spread(m,
+              "var",
+              &var,
+              "Mean of squared deviations from the mean over axes, divided by "
+              "(count - ddof).");
+  bind_spread(m, "std", &std, "The square root of var.");
   bind_position(m,
                 "argmax",
                 &argmax,

@@ -17,16 +17,12 @@ from treadle._missing import module_getattr
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        all allclose any argpartition argsort array_equal as_strided atleast_1d atleast_2d atleast_3d
-        bartlett blackman block_masked_mm checkpoint clip convolve count_nonzero
-        cummax cummin cumprod cumsum cumulative_prod cumulative_sum degrees depends dequantize diag diagonal diff
-        divmod einsum einsum_path export_function export_to_dot exporter flip from_fp8
-        gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform hamming hanning
-        imag import_function inner isclose isfinite isinf isnan isneginf isposinf kron linspace logcumsumexp
-        logical_xor matrix_norm median meshgrid minmax nan_to_num outer partition positive printoptions qqmm
-        quantize quantized_matmul radians real repeat roll round save save_gguf savez
-        savez_compressed searchsorted segmented_mm set_printoptions slice slice_update sort std tensordot tile to_fp8
-        topk trace tri tril triu trunc unique unstack vecdot view
+        argpartition argsort as_strided bartlett blackman block_masked_mm checkpoint convolve cummax cummin cumprod
+        cumsum cumulative_prod cumulative_sum depends dequantize diff einsum einsum_path export_function export_to_dot
+        exporter from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
+        hamming hanning imag import_function kron logcumsumexp median partition printoptions qqmm quantize
+        quantized_matmul real save save_gguf savez savez_compressed searchsorted segmented_mm set_printoptions slice
+        slice_update sort to_fp8 topk unique view
     """,
     "random": "multivariate_normal permutation",
     "fast": """
@@ -38,7 +34,7 @@ _MISSING = {
         rfftfreq rfftn stft
     """,
     "linalg": """
-        cholesky cholesky_inv cross det eig eigh eigvals eigvalsh inv lu lu_factor norm pinv qr slogdet solve
+        cholesky cholesky_inv cross det eig eigh eigvals eigvalsh inv lu lu_factor pinv qr slogdet solve
         solve_triangular svd tri_inv
     """,
     "distributed": "all_gather all_max all_min all_sum init is_available recv recv_like send sum_scatter",
@@ -78,6 +74,13 @@ for _name in (
 del _name
 
 __getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])
+
+# The same for attributes of arrays: methods can be named, properties raise.
+_array_getattr = module_getattr(f"{__name__}.array", "", "cummax cummin cumprod cumsum logcumsumexp view at real imag")
+for _name in _array_getattr.names:
+    _stand_in = _array_getattr(_name)
+    setattr(array, _name, property(_stand_in) if _name in ("at", "real", "imag") else _stand_in)  # noqa: F405
+del _name, _stand_in
 
 
 def _as_mlx():

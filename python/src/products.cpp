@@ -1,0 +1,138 @@
+// Products over chosen axes, and norms.
+#include "treadle/ops/products.h"
+
+#include <cmath>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include "treadle/base/error.h"
+
+#include "array.h"
+#include "bindings.h"
+
+namespace treadle::python {
+
+namespace {
+
+using S = StreamOrDevice;
+
+array norm_any(const array& a,
+               nb::handle ord,
+               const std::optional<AxisOrAxes>& axis,
+               bool keepdims,
+               const S& s) {
+  std::optional<Axes> axes;
+  if (axis) axes = axis->axes;
+  bool frobenius = nb::isinstance<nb::str>(ord);
+  if (frobenius) {
+    std::string name = nb::cast<std::string>(ord);
+    if (name == "nuc") {
+      PyErr_SetString(PyExc_NotImplementedError,
+                      "[norm] the nuclear norm is not there yet.");
+      throw nb::python_error();
+    }
+    size_t count = axes ? axes->size() : size_t(a.ndim());
+    if ((name != "fro" && name != "f") || count != 2) {
+      invalid("norm",
+              "order '" + name + "' over " + std::to_string(count) +
+                  " axes is not supported; expected 'fro' over two.");
+    }
+  }
+  if (ord.is_none() || frobenius) {
+    return linalg::norm(a, axes ? AxisArg(*axes) : AxisArg(), keepdims, s);
+  }
+  double p = nb::cast<double>(ord);
+  size_t count = axes ? axes->size() : size_t(a.ndim());
+  if (count == 2 && std::abs(p) == 2) {
+    PyErr_SetString(PyExc_NotImplementedError,
+                    "[norm] spectral norms of matrices are not there yet.");
+    throw nb::python_error();
+  }
+  return linalg::norm(a, p, axes, keepdims, s);
+}
+
+}  // namespace
+
+void bind_products(nb::module_& m) {
+  auto a = nb::arg("a"), b = nb::arg("b");
+  auto stream = nb::arg("stream") = nb::none();
+  auto kw = nb::kw_only();
+  m.def(
+      "outer",
+      [](const array& a, const array& b, const S& s) {
+        return wrap(outer(a, b, s));
+      },
+      a,
+      b,
+      kw,
+      stream,
+      "Products of all pairs: a (N), b (M) -> (N, M).");
+  m.def(
+      "inner",
+      [](const array& a, const array& b, const S& s) {
+        return wrap(inner(a, b, s));
+      },
+      a,
+      b,
+      kw,
+      stream,
+      "Sums of products over the last axes.");
+  m.def(
+      "vecdot",
+      [](const array& a, const array& b, int axis, const S& s) {
+        return wrap(vecdot(a, b, axis, s));
+      },
+      a,
+      b,
+      kw,
+      nb::arg("axis") = -1,
+      stream,
+      "Sum of conj(a) * b over one axis of both.");
+  m.def(
+      "tensordot",
+      [](const array& a,
+         const array& b,
+         const std::variant<int, std::vector<AxisOrAxes>>& axes,
+         const S& s) {
+        if (const int* n = std::get_if<int>(&axes)) {
+          return wrap(tensordot(a, b, *n, s));
+        }
+        const auto& pair = std::get<std::vector<AxisOrAxes>>(axes);
+        if (pair.size() != 2) {
+          invalid("tensordot",
+                  "got " + std::to_string(pair.size()) +
+                      " lists of axes; expected two.");
+        }
+        return wrap(tensordot(a, b, pair[0].axes, pair[1].axes, s));
+      },
+      a,
+      b,
+      nb::arg("axes") = 2,
+      kw,
+      stream,
+      "Sums of products over axes: over the last of a and the first of b (an "
+      "int), or over a list of axes for each.");
+  nb::module_ linalg = m.def_submodule("linalg", "Linear algebra.");
+  linalg.def(
+      "norm",
+      [](const array& a,
+         nb::object ord,
+         const std::optional<AxisOrAxes>& axis,
+         bool keepdims,
+         const S& s) { return wrap(norm_any(a, ord, axis, keepdims, s)); },
+      a,
+      nb::arg("ord") = nb::none(),
+      nb::arg("axis") = nb::none(),
+      nb::arg("keepdims") = false,
+      kw,
+      stream,
+      "The norm of vectors (one axis) or matrices (two): None or 'fro' the "
+      "square root of the sum of squares, else of an order.");
+  m.attr("matrix_norm") = linalg.attr("norm");
+}
+
+}  // namespace treadle::python
