@@ -34,11 +34,16 @@ set_target_properties(_core PROPERTIES
 
 # A sanitized extension cannot be imported by a plain interpreter, which is what writes the stubs.
 if(NOT TREADLE_SANITIZE)
+  set(stubs __init__ cuda linalg metal random)
+  list(TRANSFORM stubs REPLACE ".+" "${python_package}/_core/\\0.pyi")
   nanobind_add_stub(_core_stub
-    MODULE _core
-    OUTPUT ${python_package}/_core.pyi
-    PYTHON_PATH ${python_package}
-    DEPENDS _core)
-  install(FILES ${python_package}/_core.pyi DESTINATION treadle COMPONENT python)
+    MODULE treadle._core
+    RECURSIVE
+    OUTPUT_PATH ${python_package}
+    OUTPUT ${stubs}
+    PATTERN_FILE ${PROJECT_SOURCE_DIR}/python/src/stubs.pat
+    PYTHON_PATH ${PROJECT_BINARY_DIR}/python
+    DEPENDS _core ${PROJECT_SOURCE_DIR}/python/src/stubs.pat)
+  install(FILES ${stubs} DESTINATION treadle/_core COMPONENT python)
 endif()
 install(TARGETS _core LIBRARY DESTINATION treadle COMPONENT python)

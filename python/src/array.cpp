@@ -75,6 +75,7 @@ void bind_array(nb::module_& m) {
       .def_prop_ro("dtype", &array::dtype, "Type of the elements.")
       .def("item",
            &item_of,
+           nb::sig("def item(self) -> bool | int | float | complex"),
            "The value of a one-element array as a Python number.")
       .def(
           "tolist", &to_list, "The elements as nested lists, or as one number.")

@@ -19,7 +19,7 @@ nb::object to_list(const array& x);
 std::string repr_of(const array& x);
 
 // indexing.cpp
-nb::object get_item(const array& x, nb::handle index);
+ArrayObject get_item(const array& x, nb::handle index);
 void set_item(array& x, nb::handle index, nb::handle value);
 
 // array_export.cpp

@@ -196,9 +196,9 @@ ValueAndGrads differentiate(const Transformed& t,
   return {returned, nb::make_tuple(positional, by_name)};
 }
 
-nb::object value_and_grad_of(nb::object fun,
-                             const IntArg& nums,
-                             const NameArg& names) {
+nb::callable value_and_grad_of(nb::object fun,
+                               const IntArg& nums,
+                               const NameArg& names) {
   check_callable(fun, "value_and_grad");
   return make_transformed(
       {std::move(fun),
@@ -213,7 +213,7 @@ nb::object value_and_grad_of(nb::object fun,
        }});
 }
 
-nb::object grad_of(nb::object fun, const IntArg& nums, const NameArg& names) {
+nb::callable grad_of(nb::object fun, const IntArg& nums, const NameArg& names) {
   check_callable(fun, "grad");
   return make_transformed(
       {std::move(fun),
@@ -347,7 +347,7 @@ void check_callable(nb::handle fun, const char* op) {
   throw nb::python_error();
 }
 
-nb::object make_transformed(Transformed t) {
+nb::callable make_transformed(Transformed t) {
   nb::object fun = t.fun;
   nb::object made = nb::cast(std::move(t));
   for (const char* name :
@@ -355,7 +355,7 @@ nb::object make_transformed(Transformed t) {
     if (nb::hasattr(fun, name)) made.attr(name) = fun.attr(name);
   }
   made.attr("__wrapped__") = fun;
-  return made;
+  return nb::borrow<nb::callable>(made);
 }
 
 void bind_autodiff(nb::module_& m) {

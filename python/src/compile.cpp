@@ -160,10 +160,10 @@ nb::object run(const Compiled& compiled,
   return result;
 }
 
-nb::object compile_function(nb::object fun,
-                            nb::object inputs,
-                            nb::object outputs,
-                            bool shapeless) {
+nb::callable compile_function(nb::object fun,
+                              nb::object inputs,
+                              nb::object outputs,
+                              bool shapeless) {
   check_callable(fun, "compile");
   CompileOptions options;
   options.shapeless = shapeless;

@@ -7,12 +7,12 @@ namespace treadle::python {
 
 PyTypeObject* array_type = nullptr;
 
-nb::object wrap(array a) {
+ArrayObject wrap(array a) {
   nb::object o =
       nb::inst_alloc(nb::handle(reinterpret_cast<PyObject*>(array_type)));
   new (nb::inst_ptr<array>(o)) array(std::move(a));
   nb::inst_mark_ready(o);
-  return o;
+  return ArrayObject(std::move(o));
 }
 
 bool load_number(PyObject* o, Scalar* to) {

@@ -25,8 +25,26 @@ inline bool is_array(PyObject* o) {
 inline bool is_array(nb::handle h) { return is_array(h.ptr()); }
 inline array& array_of(nb::handle h) { return *nb::inst_ptr<array>(h); }
 
+// A Python array, with its type in signatures.
+class ArrayObject : public nb::object {
+ public:
+  ArrayObject() = default;
+  explicit ArrayObject(nb::object o) : nb::object(std::move(o)) {}
+};
+
 // A new Python array; faster than nb::cast.
-nb::object wrap(array a);
+ArrayObject wrap(array a);
+
+// What Python holds of a dtype: a class of its own, for str(), size and hash.
+struct DtypeObject {
+  Dtype dtype;
+};
+// A stream of its own for each thread that uses it.
+struct ThreadLocalStream {
+  int id;
+  Device device;
+  Stream here() const;
+};
 
 // The Python object of a dtype: one for each, made when the module starts.
 nb::object dtype_object(Dtype dtype);
@@ -102,8 +120,23 @@ auto unlocked(F&& f) {
 namespace nanobind::detail {
 
 template <>
+struct type_caster<treadle::python::ArrayObject> {
+  NB_TYPE_CASTER(treadle::python::ArrayObject, const_name<treadle::array>())
+  bool from_python(handle h, uint32_t, cleanup_list*) noexcept {
+    if (!treadle::python::is_array(h)) return false;
+    value = treadle::python::ArrayObject(borrow(h));
+    return true;
+  }
+  static handle from_cpp(const treadle::python::ArrayObject& o,
+                         rv_policy,
+                         cleanup_list*) noexcept {
+    return o.inc_ref();
+  }
+};
+
+template <>
 struct type_caster<treadle::Dtype> {
-  NB_TYPE_CASTER(treadle::Dtype, const_name("Dtype"))
+  NB_TYPE_CASTER(treadle::Dtype, const_name<treadle::python::DtypeObject>())
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
   static handle from_cpp(treadle::Dtype d, rv_policy, cleanup_list*) noexcept {
     return treadle::python::dtype_object(d).release();
@@ -112,15 +145,17 @@ struct type_caster<treadle::Dtype> {
 
 template <>
 struct type_caster<treadle::StreamOrDevice> {
-  NB_TYPE_CASTER(
-      treadle::StreamOrDevice,
-      const_name("Stream | ThreadLocalStream | Device | DeviceType | None"))
+  NB_TYPE_CASTER(treadle::StreamOrDevice,
+                 const_name<treadle::Stream>() + const_name(" | ") +
+                     const_name<treadle::python::ThreadLocalStream>() +
+                     const_name(" | ") + const_name<treadle::Device>() +
+                     const_name(" | ") + const_name<treadle::Device::Type>())
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
 };
 
 template <>
 struct type_caster<treadle::Shape> {
-  NB_TYPE_CASTER(treadle::Shape, const_name("Sequence[int]"))
+  NB_TYPE_CASTER(treadle::Shape, const_name("collections.abc.Sequence[int]"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
   static handle from_cpp(const treadle::Shape& s,
                          rv_policy,
@@ -131,33 +166,39 @@ struct type_caster<treadle::Shape> {
 
 template <>
 struct type_caster<treadle::python::IntOrShape> {
-  NB_TYPE_CASTER(treadle::python::IntOrShape, const_name("int | Sequence[int]"))
+  NB_TYPE_CASTER(treadle::python::IntOrShape,
+                 const_name("int | collections.abc.Sequence[int]"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
 };
 
 template <>
 struct type_caster<treadle::python::AxisOrAxes> {
-  NB_TYPE_CASTER(treadle::python::AxisOrAxes, const_name("int | Sequence[int]"))
+  NB_TYPE_CASTER(treadle::python::AxisOrAxes,
+                 const_name("int | collections.abc.Sequence[int]"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
 };
 
 template <>
 struct type_caster<treadle::AxisArg> {
-  NB_TYPE_CASTER(treadle::AxisArg, const_name("int | Sequence[int] | None"))
+  NB_TYPE_CASTER(treadle::AxisArg,
+                 const_name("int | collections.abc.Sequence[int]"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
 };
 
 template <>
 struct type_caster<treadle::python::Operand> {
   NB_TYPE_CASTER(treadle::python::Operand,
-                 const_name("array | bool | int | float | complex"))
+                 const_name<treadle::array>() +
+                     const_name(" | bool | int | float | complex"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
 };
 
 // A sequence of arrays.
 template <>
 struct type_caster<treadle::Arrays> {
-  NB_TYPE_CASTER(treadle::Arrays, const_name("Sequence[array]"))
+  NB_TYPE_CASTER(treadle::Arrays,
+                 const_name("collections.abc.Sequence[") +
+                     const_name<treadle::array>() + const_name("]"))
   bool from_python(handle h, uint32_t, cleanup_list*) noexcept;
   static handle from_cpp(const treadle::Arrays& v,
                          rv_policy,

@@ -26,11 +26,11 @@ Scalar range_number(nb::handle h) {
   return v;
 }
 
-nb::object range(nb::handle start,
-                 nb::handle stop,
-                 nb::handle step,
-                 std::optional<Dtype> dtype,
-                 const StreamOrDevice& s) {
+ArrayObject range(nb::handle start,
+                  nb::handle stop,
+                  nb::handle step,
+                  std::optional<Dtype> dtype,
+                  const StreamOrDevice& s) {
   Scalar by = step.is_none() ? Scalar(1) : range_number(step);
   // arange(n): the one bound given is the end.
   if (stop.is_none())

@@ -23,19 +23,6 @@ namespace treadle::python {
 
 namespace {
 
-// A stream of its own for each thread that uses it.
-struct ThreadLocalStream {
-  int id;
-  Device device;
-
-  Stream here() const {
-    thread_local std::unordered_map<int, Stream> streams;
-    auto it = streams.find(id);
-    if (it == streams.end()) it = streams.emplace(id, new_stream(device)).first;
-    return it->second;
-  }
-};
-
 // `with stream(s):` operations without a stream use s.
 struct StreamContext {
   StreamOrDevice to;
@@ -104,6 +91,13 @@ nb::dict device_info(Device d) {
 }
 
 }  // namespace
+
+Stream ThreadLocalStream::here() const {
+  thread_local std::unordered_map<int, Stream> streams;
+  auto it = streams.find(id);
+  if (it == streams.end()) it = streams.emplace(id, new_stream(device)).first;
+  return it->second;
+}
 
 void bind_device(nb::module_& m) {
   // MLX compares a DeviceType with a Device; both directions end here.

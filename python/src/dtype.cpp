@@ -18,11 +18,6 @@ namespace treadle::python {
 
 namespace {
 
-// What Python holds: a class of its own, for str(), size and hash.
-struct DtypeObject {
-  Dtype dtype;
-};
-
 PyObject* dtype_objects[kNumDtypes] = {};
 
 // "treadle.core", or "mlx.core" when MLX programs run under the alias.

@@ -218,7 +218,7 @@ array shaped_for_slice(array values, const Index& index) {
 
 }  // namespace
 
-nb::object get_item(const array& x, nb::handle h) {
+ArrayObject get_item(const array& x, nb::handle h) {
   if (PyLong_CheckExact(h.ptr()) && x.ndim() == 0) {
     invalid("index", "got an index for an array without axes.");
   }

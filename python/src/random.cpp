@@ -34,7 +34,7 @@ void bind_random(nb::module_& m) {
                       "Random numbers from explicit keys, or from a "
                       "default key that each draw replaces.");
   nb::class_<RandomState>(
-      r, "_RandomState", "A list of one element, the default key.")
+      r, "RandomState", "A list of one element, the default key.")
       .def("__len__", [](const RandomState&) { return 1; })
       .def("__getitem__",
            [](const RandomState&, int64_t i) {

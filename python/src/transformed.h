@@ -16,7 +16,7 @@ struct Transformed {
 };
 
 // The Python object; takes name, docstring and __wrapped__ from fun.
-nb::object make_transformed(Transformed t);
+nb::callable make_transformed(Transformed t);
 
 // Throws TypeError when fun cannot be called.
 void check_callable(nb::handle fun, const char* op);

@@ -1,0 +1,13 @@
+from typing import Any
+
+from treadle._core import *
+from treadle._core import __version__ as __version__
+from treadle._core import cuda as cuda
+from treadle._core import linalg as linalg
+from treadle._core import metal as metal
+from treadle._core import random as random
+from treadle._files import load as load
+from treadle._files import save_safetensors as save_safetensors
+
+# What MLX has and Treadle does not have yet can be named.
+def __getattr__(name: str) -> Any: ...
