@@ -1,6 +1,6 @@
 from typing import Any
 
-from treadle._core import *
+from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
 from treadle._core import cuda as cuda
 from treadle._core import linalg as linalg
