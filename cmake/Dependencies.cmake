@@ -55,17 +55,17 @@ if(TREADLE_OPENBLAS AND NOT TARGET Treadle::openblas)
     INTERFACE_INCLUDE_DIRECTORIES ${TREADLE_OPENBLAS_INCLUDE})
 endif()
 
-# What the finished library links, and where an installed one finds what is not on the system's search path.
+# What the finished library links, and where it finds what it loads later.
 set(treadle_libraries fmt::fmt hwy::hwy hwy::hwy_contrib Threads::Threads ${CMAKE_DL_LIBS})
 set(treadle_library_folders)
 if(TREADLE_THREADS STREQUAL "openmp")
   list(APPEND treadle_libraries OpenMP::OpenMP_CXX)
 endif()
 if(TREADLE_ONEDNN)
-  list(APPEND treadle_libraries DNNL::dnnl)
   list(APPEND treadle_library_folders $<TARGET_FILE_DIR:DNNL::dnnl>)
 endif()
 if(TREADLE_OPENBLAS)
-  list(APPEND treadle_libraries Treadle::openblas)
   list(APPEND treadle_library_folders $<TARGET_FILE_DIR:Treadle::openblas>)
 endif()
+# Programs that link a static Treadle load them too.
+list(APPEND CMAKE_BUILD_RPATH ${treadle_library_folders})

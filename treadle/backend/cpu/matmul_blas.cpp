@@ -7,10 +7,22 @@
 #include <cblas.h>
 
 #include "treadle/backend/cpu/parallel.h"
+#include "treadle/backend/cpu/shared_library.h"
 
 namespace treadle::backend::cpu {
 
 namespace {
+
+constinit SharedLibrary library("OpenBLAS", TREADLE_OPENBLAS_LIBRARY);
+
+#define TREADLE_IMPORT(name)                                     \
+  constinit const Imported<decltype(scipy_##name)> name(library, \
+                                                        "scipy_" #name);
+TREADLE_IMPORT(cblas_sgemm)
+TREADLE_IMPORT(cblas_dgemm)
+TREADLE_IMPORT(cblas_cgemm)
+TREADLE_IMPORT(openblas_set_num_threads)
+#undef TREADLE_IMPORT
 
 CBLAS_TRANSPOSE order_of(const Factor& f) {
   return f.order == Factor::Order::columns ? CblasTrans : CblasNoTrans;
@@ -23,38 +35,38 @@ void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
   const blasint lda = blasint(p.a.lead()), ldb = blasint(p.b.lead());
   switch (p.dtype) {
     case Dtype::float32:
-      return scipy_cblas_sgemm(CblasRowMajor,
-                               ta,
-                               tb,
-                               rows,
-                               n,
-                               k,
-                               1,
-                               reinterpret_cast<const float*>(a),
-                               lda,
-                               reinterpret_cast<const float*>(b),
-                               ldb,
-                               0,
-                               reinterpret_cast<float*>(c),
-                               n);
+      return cblas_sgemm(CblasRowMajor,
+                         ta,
+                         tb,
+                         rows,
+                         n,
+                         k,
+                         1,
+                         reinterpret_cast<const float*>(a),
+                         lda,
+                         reinterpret_cast<const float*>(b),
+                         ldb,
+                         0,
+                         reinterpret_cast<float*>(c),
+                         n);
     case Dtype::float64:
-      return scipy_cblas_dgemm(CblasRowMajor,
-                               ta,
-                               tb,
-                               rows,
-                               n,
-                               k,
-                               1,
-                               reinterpret_cast<const double*>(a),
-                               lda,
-                               reinterpret_cast<const double*>(b),
-                               ldb,
-                               0,
-                               reinterpret_cast<double*>(c),
-                               n);
+      return cblas_dgemm(CblasRowMajor,
+                         ta,
+                         tb,
+                         rows,
+                         n,
+                         k,
+                         1,
+                         reinterpret_cast<const double*>(a),
+                         lda,
+                         reinterpret_cast<const double*>(b),
+                         ldb,
+                         0,
+                         reinterpret_cast<double*>(c),
+                         n);
     default: {
       const complex64_t one(1), zero(0);
-      return scipy_cblas_cgemm(
+      return cblas_cgemm(
           CblasRowMajor, ta, tb, rows, n, k, &one, a, lda, b, ldb, &zero, c, n);
     }
   }
@@ -65,7 +77,7 @@ void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
 void blas_matmul(const Product& p, int threads) {
   // Threads are ours: a second pool would compete with it for the cores.
   static const bool single = [] {
-    scipy_openblas_set_num_threads(1);
+    openblas_set_num_threads(1);
     return true;
   }();
   (void)single;

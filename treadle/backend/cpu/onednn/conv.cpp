@@ -164,7 +164,7 @@ PrimitiveDesc describe(const Plain& q,
              high = list(q.high);
   const Attr attr = user_scratchpad();
   PrimitiveDesc forward, desc;
-  check(dnnl_convolution_forward_primitive_desc_create(forward.out(),
+  check(api::convolution_forward_primitive_desc_create(forward.out(),
                                                        engine(),
                                                        dnnl_forward_training,
                                                        dnnl_convolution_direct,
@@ -180,7 +180,7 @@ PrimitiveDesc describe(const Plain& q,
         "conv");
   if (pass == Pass::forward) return forward;
   if (pass == Pass::input) {
-    check(dnnl_convolution_backward_data_primitive_desc_create(
+    check(api::convolution_backward_data_primitive_desc_create(
               desc.out(),
               engine(),
               dnnl_convolution_direct,
@@ -195,7 +195,7 @@ PrimitiveDesc describe(const Plain& q,
               attr.get()),
           "conv_input_grad");
   } else {
-    check(dnnl_convolution_backward_weights_primitive_desc_create(
+    check(api::convolution_backward_weights_primitive_desc_create(
               desc.out(),
               engine(),
               dnnl_convolution_direct,
@@ -217,7 +217,7 @@ PrimitiveDesc describe(const Plain& q,
 Call make_reorder(const MemoryDesc& from, const MemoryDesc& to) {
   const Attr attr = user_scratchpad();
   PrimitiveDesc desc;
-  check(dnnl_reorder_primitive_desc_create(
+  check(api::reorder_primitive_desc_create(
             desc.out(), from.get(), engine(), to.get(), engine(), attr.get()),
         "reorder");
   Call call(desc);
@@ -247,9 +247,9 @@ ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
       pass == Pass::weight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w);
   c.conv.add_argument(y_known ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, y);
   c.conv.add_scratchpad(desc);
-  c.reordered = !dnnl_memory_desc_equal(w.get(), plain.get());
+  c.reordered = !api::memory_desc_equal(w.get(), plain.get());
   if (c.reordered) {
-    c.weight_bytes = dnnl_memory_desc_get_size(w.get());
+    c.weight_bytes = api::memory_desc_get_size(w.get());
     c.reorder =
         pass == Pass::weight ? make_reorder(w, plain) : make_reorder(plain, w);
   }

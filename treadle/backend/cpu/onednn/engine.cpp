@@ -34,7 +34,7 @@ std::string_view text_of(dnnl_status_t status) {
 dnnl_stream_t stream() {
   static dnnl_stream_t s = [] {
     dnnl_stream_t made;
-    check(dnnl_stream_create(&made, engine(), dnnl_stream_default_flags),
+    check(api::stream_create(&made, engine(), dnnl_stream_default_flags),
           "stream");
     return made;
   }();
@@ -51,14 +51,14 @@ void check(dnnl_status_t status, const char* what) {
 dnnl_engine_t engine() {
   static dnnl_engine_t e = [] {
     dnnl_engine_t made;
-    check(dnnl_engine_create(&made, dnnl_cpu, 0), "engine");
+    check(api::engine_create(&made, dnnl_cpu, 0), "engine");
     return made;
   }();
   return e;
 }
 
 bool is_native(Dtype dtype) {
-  static const unsigned isa = dnnl_get_effective_cpu_isa();
+  static const unsigned isa = api::get_effective_cpu_isa();
   auto has = [](unsigned wanted) { return (isa & wanted) == wanted; };
   switch (dtype) {
     case Dtype::float32:
@@ -87,7 +87,7 @@ dnnl_data_type_t type_of(Dtype dtype) {
 
 MemoryDesc strided(const Dims& dims, const Dims& strides, Dtype dtype) {
   MemoryDesc desc;
-  check(dnnl_memory_desc_create_with_strides(desc.out(),
+  check(api::memory_desc_create_with_strides(desc.out(),
                                              int(dims.size()),
                                              dims.data(),
                                              type_of(dtype),
@@ -98,7 +98,7 @@ MemoryDesc strided(const Dims& dims, const Dims& strides, Dtype dtype) {
 
 MemoryDesc any_layout(const Dims& dims, Dtype dtype) {
   MemoryDesc desc;
-  check(dnnl_memory_desc_create_with_tag(desc.out(),
+  check(api::memory_desc_create_with_tag(desc.out(),
                                          int(dims.size()),
                                          dims.data(),
                                          type_of(dtype),
@@ -109,16 +109,16 @@ MemoryDesc any_layout(const Dims& dims, Dtype dtype) {
 
 MemoryDesc layout_of(const PrimitiveDesc& desc, dnnl_query_t what) {
   MemoryDesc copy;
-  check(dnnl_memory_desc_clone(
-            copy.out(), dnnl_primitive_desc_query_md(desc.get(), what, 0)),
+  check(api::memory_desc_clone(
+            copy.out(), api::primitive_desc_query_md(desc.get(), what, 0)),
         "memory layout");
   return copy;
 }
 
 Attr user_scratchpad() {
   Attr attr;
-  check(dnnl_primitive_attr_create(attr.out()), "attributes");
-  check(dnnl_primitive_attr_set_scratchpad_mode(attr.get(),
+  check(api::primitive_attr_create(attr.out()), "attributes");
+  check(api::primitive_attr_set_scratchpad_mode(attr.get(),
                                                 dnnl_scratchpad_mode_user),
         "attributes");
   return attr;
@@ -126,20 +126,20 @@ Attr user_scratchpad() {
 
 bool is_generic(const PrimitiveDesc& desc) {
   const char* name = "";
-  check(dnnl_primitive_desc_query(
+  check(api::primitive_desc_query(
             desc.get(), dnnl_query_impl_info_str, 0, static_cast<void*>(&name)),
         "implementation name");
   return std::strncmp(name, "ref", 3) == 0;
 }
 
 Call::Call(const PrimitiveDesc& desc) {
-  check(dnnl_primitive_create(primitive_.out(), desc.get()), "primitive");
+  check(api::primitive_create(primitive_.out(), desc.get()), "primitive");
 }
 
 void Call::add_argument(int name, const MemoryDesc& desc) {
   Memory memory;
   check(
-      dnnl_memory_create(memory.out(), desc.get(), engine(), DNNL_MEMORY_NONE),
+      api::memory_create(memory.out(), desc.get(), engine(), DNNL_MEMORY_NONE),
       "memory");
   arguments_.push_back({name, memory.get()});
   memories_.push_back(std::move(memory));
@@ -147,17 +147,17 @@ void Call::add_argument(int name, const MemoryDesc& desc) {
 
 void Call::add_scratchpad(const PrimitiveDesc& desc) {
   const_dnnl_memory_desc_t pad =
-      dnnl_primitive_desc_query_md(desc.get(), dnnl_query_scratchpad_md, 0);
-  scratch_bytes_ = dnnl_memory_desc_get_size(pad);
+      api::primitive_desc_query_md(desc.get(), dnnl_query_scratchpad_md, 0);
+  scratch_bytes_ = api::memory_desc_get_size(pad);
   add_argument(DNNL_ARG_SCRATCHPAD, layout_of(desc, dnnl_query_scratchpad_md));
 }
 
 void Call::run(std::initializer_list<const void*> addresses) {
   size_t i = 0;
   for (const void* at : addresses) {
-    dnnl_memory_set_data_handle(memories_[i++].get(), const_cast<void*>(at));
+    api::memory_set_data_handle(memories_[i++].get(), const_cast<void*>(at));
   }
-  check(dnnl_primitive_execute(primitive_.get(),
+  check(api::primitive_execute(primitive_.get(),
                                stream(),
                                int(arguments_.size()),
                                arguments_.data()),

@@ -10,8 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <oneapi/dnnl/dnnl.h>
-
+#include "treadle/backend/cpu/onednn/api.h"
 #include "treadle/base/dtype.h"
 #include "treadle/base/small_vector.h"
 
@@ -27,7 +26,7 @@ bool is_native(Dtype dtype);
 dnnl_data_type_t type_of(Dtype dtype);
 
 // Owns a oneDNN handle.
-template <class T, auto destroy>
+template <class T, auto& destroy>
 class Handle {
  public:
   Handle() = default;
@@ -46,12 +45,12 @@ class Handle {
  private:
   T h_ = nullptr;
 };
-using MemoryDesc = Handle<dnnl_memory_desc_t, dnnl_memory_desc_destroy>;
-using Attr = Handle<dnnl_primitive_attr_t, dnnl_primitive_attr_destroy>;
+using MemoryDesc = Handle<dnnl_memory_desc_t, api::memory_desc_destroy>;
+using Attr = Handle<dnnl_primitive_attr_t, api::primitive_attr_destroy>;
 using PrimitiveDesc =
-    Handle<dnnl_primitive_desc_t, dnnl_primitive_desc_destroy>;
+    Handle<dnnl_primitive_desc_t, api::primitive_desc_destroy>;
 
-using Memory = Handle<dnnl_memory_t, dnnl_memory_destroy>;
+using Memory = Handle<dnnl_memory_t, api::memory_destroy>;
 
 using Dims = SmallVector<int64_t, 12>;
 
@@ -79,7 +78,7 @@ class Call {
   void run(std::initializer_list<const void*> addresses);
 
  private:
-  Handle<dnnl_primitive_t, dnnl_primitive_destroy> primitive_;
+  Handle<dnnl_primitive_t, api::primitive_destroy> primitive_;
   std::vector<Memory> memories_;
   std::vector<dnnl_exec_arg_t> arguments_;
   size_t scratch_bytes_ = 0;

@@ -40,7 +40,7 @@ Call make(const Product& p) {
                                     p.dtype);
   const Attr attr = user_scratchpad();
   PrimitiveDesc desc;
-  check(dnnl_matmul_primitive_desc_create(desc.out(),
+  check(api::matmul_primitive_desc_create(desc.out(),
                                           engine(),
                                           a_desc.get(),
                                           b_desc.get(),
