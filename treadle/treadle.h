@@ -26,6 +26,7 @@
 #include "treadle/nn/modules/value_and_grad.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/arrange.h"
+#include "treadle/ops/at.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"

@@ -13,6 +13,7 @@ void bind_reduce(nanobind::module_& m);
 void bind_views(nanobind::module_& m);
 void bind_create(nanobind::module_& m);
 void bind_index(nanobind::module_& m);
+void bind_indexing(nanobind::module_& m);
 void bind_matmul(nanobind::module_& m);
 void bind_conv(nanobind::module_& m);
 void bind_numbers(nanobind::module_& m);

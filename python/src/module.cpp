@@ -35,6 +35,7 @@ NB_MODULE(_core, m) {
   bind_views(m);
   bind_create(m);
   bind_index(m);
+  bind_indexing(m);
   bind_matmul(m);
   bind_numbers(m);
   bind_arrange(m);
