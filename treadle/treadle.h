@@ -37,6 +37,8 @@
 #include "treadle/ops/products.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/reinterpret.h"
+#include "treadle/ops/signal.h"
 #include "treadle/ops/softmax.h"
 #include "treadle/ops/views.h"
 #include "treadle/optimizers/clip.h"

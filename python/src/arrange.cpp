@@ -110,10 +110,28 @@ void bind_matrices(nb::module_& m) {
       "Sum of a diagonal, in a dtype if one is given.");
 }
 
+void bind_diff(nb::module_& m) {
+  auto a = nb::arg("a");
+  auto stream = nb::arg("stream") = nb::none();
+  auto kw = nb::kw_only();
+  m.def(
+      "diff",
+      [](const array& x, int n, int axis, const S& s) {
+        return wrap(diff(x, n, axis, s));
+      },
+      a,
+      nb::arg("n") = 1,
+      nb::arg("axis") = -1,
+      kw,
+      stream,
+      "Differences of neighbours along an axis, taken n times.");
+}
+
 }  // namespace
 
 void bind_arrange(nb::module_& m) {
   bind_matrices(m);
+  bind_diff(m);
   auto a = nb::arg("a");
   auto stream = nb::arg("stream") = nb::none();
   auto kw = nb::kw_only();

@@ -82,6 +82,16 @@ void bind_products(nb::module_& m) {
       stream,
       "Sums of products over the last axes.");
   m.def(
+      "kron",
+      [](const array& a, const array& b, const S& s) {
+        return wrap(kron(a, b, s));
+      },
+      a,
+      b,
+      kw,
+      stream,
+      "Kronecker product: blocks of b, each times an element of a.");
+  m.def(
       "vecdot",
       [](const array& a, const array& b, int axis, const S& s) {
         return wrap(vecdot(a, b, axis, s));

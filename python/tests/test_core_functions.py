@@ -64,6 +64,30 @@ m.linalg.norm(t, "fro", axis=(0, 2), keepdims=True); m.linalg.norm(i); m.linalg.
 m.linalg.norm(x, "no"); m.linalg.norm(t, 1); m.linalg.norm(w, 3); m.linalg.norm(x, 1, axis=(0, 1)); m.matrix_norm(w)
 """
 
+BYTES = """
+m.view(x, m.int32); m.view(i.astype(m.int64), m.int16); m.view(m.array([1, 2, 3], m.int16), m.int32)
+m.view(m.array(1.0), m.int16); m.view(m.array(1.0), m.int32); m.view(1.0, m.int32); i.view(m.float32)
+m.array([1, 0, 1], m.int8).view(m.bool_); m.view(w, m.float32); m.view(w.T, m.int16); m.view(w.T, m.uint32)
+m.view(w[:, :2], m.complex64); m.view(w[1:, 1:], m.complex64); m.view(m.arange(9, dtype=m.uint8)[1:], m.uint16)
+m.view(m.zeros((2, 0)), m.complex64); m.view(b, m.uint8); m.view(x, m.bfloat16); c.view(m.float32); m.real(c)
+m.imag(c); m.real(i); m.imag(i); m.imag(x); c.real; c.imag; x.real; m.real(2.0); m.imag(2.0)
+m.as_strided(w); m.as_strided(w, (2, 2), (1, 3), 1); m.as_strided(w, (2, 2)); m.as_strided(w.T, (6,), (1,))
+m.as_strided(x, (2, 3), (0, 1)); m.as_strided(x, (3,), (-1,), 3); m.as_strided(x, shape=(0, 9))
+m.grad(lambda x: m.as_strided(x, (3, 2), (1, 1)).sum())(x)
+m.vmap(lambda x: m.view(x, m.int16))(x); m.vmap(lambda x: m.view(x, m.int16), in_axes=1)(w); m.bartlett(6)
+m.bartlett(1); m.bartlett(0); m.bartlett(-2); m.blackman(7); m.hamming(6); m.hamming(1); m.hanning(5)
+m.kron(x, w); m.kron(w, x); m.kron(w, w); m.kron(m.array(2), x); m.kron(t, x); m.diff(x); m.diff(w, 2)
+m.diff(w, axis=0); m.diff(b); m.diff(w, 0); m.diff(w, -1); m.diff(x, 9); m.diff(m.array(1.0))
+m.diff(m.array([1, 3, 2], m.uint8))
+"""
+
+CONVOLUTIONS = """
+m.convolve(x, x); m.convolve(x, x[:3], "same"); m.convolve(x[:2], x, "valid"); m.convolve(x, x[:2], mode="same")
+m.convolve(x, x, "no"); m.convolve(x[:0], x); m.convolve(w, x)
+"""
+
+ALL = NUMBERS + REDUCTIONS + ARRANGEMENTS + PRODUCTS + BYTES + CONVOLUTIONS
+
 
 def run(m, expression):
     x = m.array([-1.25, 0.37, 2.5, 0.75])
@@ -81,7 +105,7 @@ def run(m, expression):
     return eval(expression, names)
 
 
-@pytest.mark.parametrize("expression", expressions(NUMBERS + REDUCTIONS + ARRANGEMENTS + PRODUCTS))
+@pytest.mark.parametrize("expression", expressions(ALL))
 def test_functions(expression):
     check(lambda m: run(m, expression), scale=8)
 
@@ -114,5 +138,17 @@ def test_gradients_pass_through():
         lambda m, x: m.tensordot(x, x, 1),
         lambda m, x: m.trace(m.outer(x, x * x)),
         lambda m, x: m.nan_to_num(x).sum(),
+        lambda m, x: m.imag(m.array([1 - 2j, 2j, 1, 3]) * x).sum(),
+        lambda m, x: (m.kron(x, x) * m.arange(16)).sum(),
+        lambda m, x: (m.diff(x, 2) ** 2).sum(),
+        lambda m, x: (m.convolve(x, x[:3]) ** 2).sum(),
     ):
         check(lambda m, f=f: m.grad(lambda x: f(m, x))(m.array([-1.25, 0.37, 2.5, 0.75])), scale=8)
+
+
+def test_gradients_pass_between_pairs_and_complex_numbers():
+    # (a + bi)(1 - 2i) has the real part a + 2b, (a + bi) 2i has -2b. MLX has no such derivative.
+    f = mx.grad(lambda x: mx.real(mx.view(x, mx.complex64) * mx.array([1 - 2j, 2j])).sum())
+    assert f(mx.array([-1.25, 0.37, 2.5, 0.75])).tolist() == [1, 2, 0, -2]
+    with pytest.raises(ValueError, match="no derivative"):
+        mx.grad(lambda x: mx.view(x, mx.float16).sum())(mx.ones(2))

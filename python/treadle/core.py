@@ -17,12 +17,11 @@ from treadle._missing import module_getattr
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        argpartition argsort as_strided bartlett blackman block_masked_mm checkpoint convolve cummax cummin cumprod
-        cumsum cumulative_prod cumulative_sum depends dequantize diff einsum einsum_path export_function export_to_dot
-        exporter from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
-        hamming hanning imag import_function kron logcumsumexp median partition printoptions qqmm quantize
-        quantized_matmul real save save_gguf savez savez_compressed searchsorted segmented_mm set_printoptions sort
-        to_fp8 topk unique view
+        argpartition argsort block_masked_mm checkpoint cummax cummin cumprod cumsum cumulative_prod
+        cumulative_sum depends dequantize einsum einsum_path export_function export_to_dot exporter from_fp8
+        gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
+        import_function logcumsumexp median partition printoptions qqmm quantize quantized_matmul save save_gguf
+        savez savez_compressed searchsorted segmented_mm set_printoptions sort to_fp8 topk unique
     """,
     "random": "multivariate_normal permutation",
     "fast": """
@@ -76,10 +75,10 @@ del _name
 __getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])
 
 # The same for attributes of arrays: methods can be named, properties raise.
-_array_getattr = module_getattr(f"{__name__}.array", "", "cummax cummin cumprod cumsum logcumsumexp view real imag")
+_array_getattr = module_getattr(f"{__name__}.array", "", "cummax cummin cumprod cumsum logcumsumexp")
 for _name in _array_getattr.names:
     _stand_in = _array_getattr(_name)
-    setattr(array, _name, property(_stand_in) if _name in ("real", "imag") else _stand_in)  # noqa: F405
+    setattr(array, _name, _stand_in)  # noqa: F405
 del _name, _stand_in
 
 

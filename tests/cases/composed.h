@@ -50,6 +50,22 @@ inline std::vector<OpCase> composed_cases() {
        },
        {{{2, 3, 4}}, {{4, 2, 5}}},
        32},
+      {"kron", [](A x) { return kron(x[0], x[1]); }, {{{2}}, {{3, 2}}}},
+      {"diff", [](A x) { return diff(x[0], 2, 0); }, {{{4, 3}}}},
+      {"convolve",
+       [](A x) { return convolve(x[0], x[1], "same"); },
+       {{{4}}, {{7}}},
+       16},
+      {"as_strided",
+       [](A x) {
+         return as_strided(x[0], Shape{3, 2, 2}, Shape{2, -1, 3}, 1);
+       },
+       {{{3, 4}}}},
+      {"imag",  // float64 has no complex type, so no finite differences
+       [](A x) { return imag(square(view(astype(x[0], float32), complex64))); },
+       {{{2, 4}}},
+       4,
+       false},
       {"norm", [](A x) { return linalg::norm(x[0]); }, {{{3, 4}}}, 16},
       {"norm_3",
        [](A x) { return linalg::norm(x[0], 3, Axes{1}); },

@@ -213,6 +213,26 @@ Arrays meshgrid(const Arrays& vectors,
   return sparse ? out : broadcast_arrays(out, s);
 }
 
+array diff(const array& x, int n, int axis, StreamOrDevice s) {
+  if (n < 0) {
+    invalid("diff", fmt::format("got order {}; expected 0 or more.", n));
+  }
+  size_t along = size_t(normalize_axis("diff", axis, x.shape().size()));
+  array y = x;
+  for (int i = 0; i < n; ++i) {
+    int64_t length = y.shape()[along];
+    Shape low(y.shape().size(), 0), high = y.shape();
+    low[along] = std::min<int64_t>(1, length);
+    array right = slice(y, low, high, {}, s);
+    low[along] = 0;
+    high[along] = std::max<int64_t>(length - 1, 0);
+    array left = slice(y, low, high, {}, s);
+    y = y.dtype() == bool_ ? not_equal(right, left, s)
+                           : subtract(right, left, s);
+  }
+  return y;
+}
+
 array atleast_1d(const array& x, StreamOrDevice s) {
   return x.ndim() == 0 ? reshape(x, {1}, s) : x;
 }

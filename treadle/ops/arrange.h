@@ -61,6 +61,9 @@ Arrays meshgrid(const Arrays& vectors,
                 bool sparse = false,
                 const std::string& indexing = "xy",
                 StreamOrDevice s = {});
+// Differences of neighbours along an axis, taken `n` times; of bools, whether
+// they differ.
+array diff(const array& x, int n = 1, int axis = -1, StreamOrDevice s = {});
 // x with axes of length 1 added until it has 1, 2 or 3: in front, but for two
 // axes to three behind.
 array atleast_1d(const array& x, StreamOrDevice s = {});

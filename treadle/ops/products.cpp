@@ -27,6 +27,24 @@ array inner(const array& a, const array& b, StreamOrDevice s) {
   return tensordot(a, b, Axes{-1}, Axes{-1}, s);
 }
 
+array kron(const array& a, const array& b, StreamOrDevice s) {
+  size_t ndim = size_t(std::max(a.ndim(), b.ndim()));
+  // a as (N, 1, ...) beside b as (1, M, ...), pairs of axes merged after.
+  Shape wide_a, wide_b, merged;
+  for (size_t i = 0; i < ndim; ++i) {
+    auto length = [&](const Shape& shape) {
+      size_t missing = ndim - shape.size();
+      return i < missing ? 1 : shape[i - missing];
+    };
+    int64_t n = length(a.shape()), m = length(b.shape());
+    for (int64_t d : {n, int64_t{1}}) wide_a.push_back(d);
+    for (int64_t d : {int64_t{1}, m}) wide_b.push_back(d);
+    merged.push_back(n * m);
+  }
+  array y = multiply(reshape(a, wide_a, s), reshape(b, wide_b, s), s);
+  return reshape(y, merged, s);
+}
+
 array vecdot(const array& a, const array& b, int axis, StreamOrDevice s) {
   array left = is_complex(a.dtype()) ? conjugate(a, s) : a;
   return sum(multiply(left, b, s), axis, false, s);

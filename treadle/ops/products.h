@@ -14,6 +14,9 @@ namespace treadle {
 array outer(const array& a, const array& b, StreamOrDevice s = {});
 // Sum of products over the last axes: a (..., K), b (..., K) -> (..., ...).
 array inner(const array& a, const array& b, StreamOrDevice s = {});
+// Kronecker product: block [i, j, ...] of the result is a[i, j, ...] * b. Axes
+// of length 1 are put before those of the argument that has fewer.
+array kron(const array& a, const array& b, StreamOrDevice s = {});
 // Sum of conj(a) * b over one axis of both, which broadcast.
 array vecdot(const array& a,
              const array& b,
