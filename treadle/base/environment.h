@@ -20,7 +20,8 @@ inline constexpr EnvironmentVariable kEnvironment[] = {
      "1: float16 and bfloat16 are rounded after every node, so bits do not "
      "depend on fusion"},
     {"TREADLE_VERBOSE",
-     "dispatch: print which kernel each op takes, and why not a faster one"},
+     "dispatch: print which kernel each op takes, and why not a faster one; "
+     "plan: print each new plan; time: print at exit what each kernel cost"},
 };
 
 // Its value, if it is set. `name` must be in the table.

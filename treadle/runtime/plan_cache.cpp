@@ -1,8 +1,10 @@
 #include "treadle/runtime/plan_cache.h"
 
+#include <cstdio>
 #include <list>
 #include <unordered_map>
 
+#include "treadle/base/environment.h"
 #include "treadle/runtime/backend.h"
 
 namespace treadle::runtime {
@@ -29,6 +31,13 @@ Cache& cache() {
   return *c;
 }
 
+bool verbose() {
+  static const bool on =
+      environment("TREADLE_VERBOSE").value_or("").find("plan") !=
+      std::string::npos;
+  return on;
+}
+
 Entry& entry_for(const plan::Program& program, Device::Type device) {
   Cache& c = cache();
   Hash128 key = plan::structure_key(program);
@@ -42,6 +51,9 @@ Entry& entry_for(const plan::Program& program, Device::Type device) {
 #ifndef NDEBUG
   plan::verify(*plan, program);
 #endif
+  if (verbose()) {
+    std::fprintf(stderr, "plan\n%s", plan::to_string(*plan, program).c_str());
+  }
   ++c.counts.plans;
   c.entries.push_front({key, std::move(plan), {}});
   c.index[key] = c.entries.begin();

@@ -1,8 +1,10 @@
 #include "treadle/runtime/run.h"
 
 #include <cstring>
+#include <optional>
 
 #include "treadle/runtime/memory.h"
+#include "treadle/runtime/profile.h"
 
 namespace treadle::runtime {
 
@@ -130,7 +132,10 @@ void execute(const Run& run, int threads) {
     if (call.has_workspace) {
       task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
     }
+    std::optional<TimedCall> timed;
+    if (profiling()) timed.emplace(*call.kernel, task);
     call.kernel->run(task);
+    timed.reset();
 #ifndef NDEBUG
     if (run.device.type == Device::Type::cpu) {
       for (auto [at, bytes] : call.dead) {
