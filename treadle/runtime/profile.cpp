@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -52,6 +53,13 @@ void print() {
   }
 }
 
+double now(const Task& task) {
+  timespec t;
+  clock_gettime(task.threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC,
+                &t);
+  return double(t.tv_sec) + double(t.tv_nsec) * 1e-9;
+}
+
 std::string label_of(const Kernel& kernel, const Task& task) {
   std::string s(kernel.name);
   if (const plan::Fused* f = as<plan::Fused>(task.op)) {
@@ -86,16 +94,15 @@ bool profiling() {
 }
 
 TimedCall::TimedCall(const Kernel& kernel, const Task& task)
-    : kernel_(kernel), task_(task), start_(std::chrono::steady_clock::now()) {}
+    : kernel_(kernel), task_(task), start_(now(task)) {}
 
 TimedCall::~TimedCall() {
-  const std::chrono::duration<double> d =
-      std::chrono::steady_clock::now() - start_;
+  const double seconds = now(task_) - start_;
   std::string label = label_of(kernel_, task_);
   Costs& c = costs();
   std::lock_guard lock(c.mutex);
   Cost& cost = c.by_label[std::move(label)];
-  cost.seconds += d.count();
+  cost.seconds += seconds;
   ++cost.calls;
 }
 

@@ -2,15 +2,15 @@
 // the process ends.
 #pragma once
 
-#include <chrono>
-
 #include "treadle/runtime/kernel.h"
 
 namespace treadle::runtime {
 
 bool profiling();
 
-// Measures one call of a kernel, from construction to destruction.
+// Measures one call of a kernel, from construction to destruction: elapsed
+// time, or the thread's own time when there is but one, which other work on the
+// machine does not disturb.
 class TimedCall {
  public:
   TimedCall(const Kernel& kernel, const Task& task);
@@ -21,7 +21,7 @@ class TimedCall {
  private:
   const Kernel& kernel_;
   const Task& task_;
-  std::chrono::steady_clock::time_point start_;
+  double start_;
 };
 
 }  // namespace treadle::runtime
