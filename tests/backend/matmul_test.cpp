@@ -4,6 +4,7 @@
 #include "treadle/backend/cpu/matmul.h"
 
 #include <cmath>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -89,6 +90,19 @@ TEST(MatmulKernels, AgreeWithTheReferenceOnAllShapesAndStorages) {
                        fmt::format("stored {} {}", how_a, how_b));
         }
       }
+    }
+  }
+}
+
+// Large enough to be cut into blocks of rows, the last one smaller, with the
+// right factor packed and the left one turned.
+TEST(MatmulKernels, AgreeWithTheReferenceWhenCutIntoBlocks) {
+  for (Dtype dtype : {float32, bfloat16, float16}) {
+    for (auto [how_a, how_b, n] :
+         {std::tuple(0, 0, 330), {1, 0, 550}, {2, 1, 330}}) {
+      expect_exact(stored(dtype, {300, 401}, how_a, 1),
+                   stored(dtype, {401, n}, how_b, 2),
+                   fmt::format("stored {} {}", how_a, how_b));
     }
   }
 }

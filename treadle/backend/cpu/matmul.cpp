@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 
-#include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/matmul_blas.h"
 #include "treadle/backend/cpu/matmul_problem.h"
 #include "treadle/backend/cpu/matmul_small.h"
+#include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
 #ifdef TREADLE_HAS_ONEDNN
 #include "treadle/backend/cpu/onednn/engine.h"
@@ -38,7 +38,10 @@ struct Steps {
   Road road = Road::nothing;
   Dtype compute = float32;  // what the factors and the result are converted to
   bool copy_a = false, copy_b = false, copy_c = false;
-  size_t a_bytes = 0, b_bytes = 0, c_bytes = 0, scratch_bytes = 0;
+  size_t a_bytes = 0, b_bytes = 0, c_bytes = 0;
+  // Rows that one thread computes at once, with b packed; 0: all at once.
+  int64_t block = 0;
+  size_t copies() const { return a_bytes + b_bytes + c_bytes; }
 };
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -81,6 +84,29 @@ void one_row(Product* p) {
   }
 }
 
+#ifdef TREADLE_HAS_ONEDNN
+// Reading b in rows of a power of two bytes misses the caches; in float16 and
+// bfloat16 its rows have to be interleaved besides. Packing it once costs less
+// from these lengths on (measured with and without AMX). Blocks do not depend
+// on the number of threads; with too few for the threads the library spreads
+// the work better.
+int64_t packed_block(const Product& p, Dtype dtype, int threads) {
+  if (!p.batch.empty() || p.m < 256 || p.n * p.k < (1 << 17)) return 0;
+  const bool rows = p.b.order == Order::rows;
+  if (!rows && (p.m < 1024 || p.n * p.k < (is_half(dtype) ? 1 << 22 : 1 << 20)))
+    return 0;
+  const int64_t block = std::min<int64_t>(256, (p.m / 4 + 63) / 64 * 64);
+  return p.m / block < threads ? 0 : block;
+}
+
+// A transposed left factor in two-byte elements is read at a third of the
+// speed.
+bool pays_to_turn(const Product& p, Dtype dtype) {
+  return is_half(dtype) && p.batch.empty() && p.a.order == Order::columns &&
+         p.n >= 512 && p.m >= 64;
+}
+#endif
+
 Steps steps_of(const Task& task, Library library) {
   Steps s;
   s.p = product_of(task);
@@ -101,6 +127,12 @@ Steps steps_of(const Task& task, Library library) {
     s.copy_a = p.dtype != s.compute || must_copy(library, p.a, p.batch);
     s.copy_b = p.dtype != s.compute || must_copy(library, p.b, p.batch);
     s.copy_c = p.dtype != s.compute;
+#ifdef TREADLE_HAS_ONEDNN
+    if (library == Library::onednn) {
+      s.copy_a = s.copy_a || pays_to_turn(p, s.compute);
+      s.block = packed_block(p, s.compute, task.threads);
+    }
+#endif
   }
   const size_t size = size_of(s.compute);
   if (s.copy_a) s.a_bytes = aligned(size_t(p.a.copy_size(p.batch)) * size);
@@ -113,11 +145,11 @@ Steps steps_of(const Task& task, Library library) {
 
 // The product as the library sees it. `workspace` may be null while the size of
 // the workspace is still being asked.
-Product prepared(const Steps& s, char* workspace, bool copy) {
+Product prepared(const Steps& s, char* workspace, bool copy, int threads) {
   Product p = s.p;
   auto place = [&](Factor* f, char* at) {
     if (copy) {
-      *f = copied(*f, p.batch, s.compute, at);
+      *f = copied(*f, p.batch, s.compute, at, threads);
     } else {
       *f = copied_layout(*f, p.batch, s.compute);
     }
@@ -186,14 +218,72 @@ void run_small(const Product& p, int threads) {
   parallel_for(threads_for_product(threads, work), p.batch_size(), run);
 }
 
+#ifdef TREADLE_HAS_ONEDNN
+// Blocks of rows with b packed, and where that lies in the workspace.
+struct Blocks {
+  Product first;
+  int64_t count;
+  size_t packed_bytes, pad_bytes, scratch_bytes;  // the last: of each thread
+
+  Blocks(const Product& p, int64_t rows, int threads)
+      : first(rows_of(p, 0, rows)), count((p.m + rows - 1) / rows) {
+    packed_bytes = aligned(onednn::packed_bytes(first));
+    if (packed_bytes == 0) return;
+    pad_bytes = aligned(onednn::pack_scratch_bytes(first, threads));
+    scratch_bytes = onednn::block_scratch_bytes(first, first);
+    if (p.m % rows != 0) {
+      const Product last = rows_of(p, 0, p.m % rows);
+      scratch_bytes =
+          std::max(scratch_bytes, onednn::block_scratch_bytes(last, first));
+    }
+    scratch_bytes = aligned(scratch_bytes);
+  }
+  size_t bytes(int threads) const {
+    return packed_bytes + pad_bytes + scratch_bytes * size_t(threads);
+  }
+};
+
+void run_blocks(const Product& p, const Blocks& b, char* space, int threads) {
+  char* const pad = space + b.packed_bytes;
+  onednn::pack(b.first, space, pad, threads);
+  char* const scratch = pad + b.pad_bytes;
+  Tasks tasks(b.count);
+  parallel_workers(int(std::min<int64_t>(threads, b.count)), [&](int worker) {
+    for (int64_t i = 0; tasks.take(&i);) {
+      const int64_t row = i * b.first.m;
+      onednn::matmul_block(rows_of(p, row, std::min(b.first.m, p.m - row)),
+                           b.first,
+                           space,
+                           scratch + size_t(worker) * b.scratch_bytes);
+    }
+  });
+}
+
+size_t onednn_bytes(const Steps& s, int threads) {
+  const Product p = prepared(s, nullptr, false, 1);
+  if (s.block) {
+    const Blocks blocks(p, s.block, threads);
+    if (blocks.packed_bytes) return blocks.bytes(threads);
+  }
+  return onednn::matmul_scratch_bytes(p, threads);
+}
+
+void run_onednn(const Steps& s, const Product& p, char* space, int threads) {
+  if (s.block) {
+    const Blocks blocks(p, s.block, threads);
+    if (blocks.packed_bytes) return run_blocks(p, blocks, space, threads);
+  }
+  onednn::matmul(p, space, threads);
+}
+#endif
+
 template <Library library>
 size_t workspace(const Task& task) {
   Steps s = steps_of(task, library);
-  size_t bytes = s.a_bytes + s.b_bytes + s.c_bytes;
+  size_t bytes = s.copies();
 #ifdef TREADLE_HAS_ONEDNN
   if (library == Library::onednn && s.road == Road::library) {
-    bytes +=
-        onednn::matmul_scratch_bytes(prepared(s, nullptr, false), task.threads);
+    bytes += onednn_bytes(s, task.threads);
   }
 #endif
   return bytes;
@@ -211,7 +301,7 @@ void run(const Task& task) {
     return;
   }
   char* const space = static_cast<char*>(task.workspace);
-  const Product p = prepared(s, space, true);
+  const Product p = prepared(s, space, true, task.threads);
   if (s.road == Road::row) {
     run_rows(p, task.threads);
   } else if (s.road == Road::small) {
@@ -219,7 +309,7 @@ void run(const Task& task) {
                        : run_small<float>(p, task.threads);
   } else if constexpr (library == Library::onednn) {
 #ifdef TREADLE_HAS_ONEDNN
-    onednn::matmul(p, space + s.a_bytes + s.b_bytes + s.c_bytes, task.threads);
+    run_onednn(s, p, space + s.copies(), task.threads);
 #endif
   } else if constexpr (library == Library::openblas) {
 #ifdef TREADLE_HAS_OPENBLAS
@@ -230,7 +320,7 @@ void run(const Task& task) {
     Operand from = out;
     from.data = p.c;
     from.dtype = s.compute;
-    copy_strided(from, out);
+    copy(from, out, task.threads);
   }
 }
 

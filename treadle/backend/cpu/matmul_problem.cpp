@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "treadle/backend/common/walk.h"
-#include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/move.h"
 
 namespace treadle::backend::cpu {
 
@@ -97,7 +97,8 @@ Factor copied_layout(const Factor& f, const Shape& batch, Dtype dtype) {
   return g;
 }
 
-Factor copied(const Factor& f, const Shape& batch, Dtype dtype, void* to) {
+Factor copied(
+    const Factor& f, const Shape& batch, Dtype dtype, void* to, int threads) {
   Factor g = copied_layout(f, batch, dtype);
   g.data = to;
   Operand from, copy;
@@ -116,8 +117,17 @@ Factor copied(const Factor& f, const Shape& batch, Dtype dtype, void* to) {
   copy.data = to;
   copy.dtype = dtype;
   copy.strides = row_major_strides(copy.shape);
-  copy_strided(from, copy);
+  cpu::copy(from, copy, threads);
   return g;
+}
+
+Product rows_of(const Product& p, int64_t first, int64_t count) {
+  const int64_t size = int64_t(size_of(p.dtype));
+  Product q = p;
+  q.m = q.a.rows = count;
+  q.a.data = static_cast<const char*>(p.a.data) + first * p.a.row_step * size;
+  q.c = static_cast<char*>(p.c) + first * p.n * size;
+  return q;
 }
 
 bool is_nested(const Factor& f, const Shape& batch) {

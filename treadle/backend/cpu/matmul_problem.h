@@ -47,7 +47,11 @@ Product product_of(const runtime::Task& task);
 // f as a copy in row order would lie; its data is null.
 Factor copied_layout(const Factor& f, const Shape& batch, Dtype dtype);
 // Makes that copy at `to`.
-Factor copied(const Factor& f, const Shape& batch, Dtype dtype, void* to);
+Factor copied(
+    const Factor& f, const Shape& batch, Dtype dtype, void* to, int threads);
+
+// Rows [first, first + count) of a product without a batch.
+Product rows_of(const Product& p, int64_t first, int64_t count);
 
 // True when every step is positive and leads past all that smaller steps reach,
 // repeated matrices aside: what oneDNN can describe.

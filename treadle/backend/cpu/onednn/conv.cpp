@@ -214,19 +214,6 @@ PrimitiveDesc describe(const Plain& q,
   return desc;
 }
 
-Call make_reorder(const MemoryDesc& from, const MemoryDesc& to) {
-  const Attr attr = user_scratchpad();
-  PrimitiveDesc desc;
-  check(api::reorder_primitive_desc_create(
-            desc.out(), from.get(), engine(), to.get(), engine(), attr.get()),
-        "reorder");
-  Call call(desc);
-  call.add_argument(DNNL_ARG_FROM, from);
-  call.add_argument(DNNL_ARG_TO, to);
-  call.add_scratchpad(desc);
-  return call;
-}
-
 ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
   const MemoryDesc x =
       channels_last(q, q.p.in, q.p.groups * q.p.in_channels, dtype);
@@ -251,7 +238,7 @@ ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
   if (c.reordered) {
     c.weight_bytes = api::memory_desc_get_size(w.get());
     c.reorder =
-        pass == Pass::weight ? make_reorder(w, plain) : make_reorder(plain, w);
+        pass == Pass::weight ? reorder_call(w, plain) : reorder_call(plain, w);
   }
   return c;
 }

@@ -164,6 +164,19 @@ void Call::run(std::initializer_list<const void*> addresses) {
         "execution");
 }
 
+Call reorder_call(const MemoryDesc& from, const MemoryDesc& to) {
+  const Attr attr = user_scratchpad();
+  PrimitiveDesc desc;
+  check(api::reorder_primitive_desc_create(
+            desc.out(), from.get(), engine(), to.get(), engine(), attr.get()),
+        "reorder");
+  Call call(desc);
+  call.add_argument(DNNL_ARG_FROM, from);
+  call.add_argument(DNNL_ARG_TO, to);
+  call.add_scratchpad(desc);
+  return call;
+}
+
 uint64_t Key::hash() const {
   Hasher h;
   for (int64_t w : words_) h.add(uint64_t(w));

@@ -84,6 +84,9 @@ class Call {
   size_t scratch_bytes_ = 0;
 };
 
+// A copy from one layout to another: addresses are from, to and scratchpad.
+Call reorder_call(const MemoryDesc& from, const MemoryDesc& to);
+
 // What a primitive is made for, as a list of numbers.
 class Key {
  public:

@@ -27,33 +27,44 @@ Dense factor(const Factor& f, const Shape& batch) {
   return d;
 }
 
-Call make(const Product& p) {
-  const Dense a = factor(p.a, p.batch), b = factor(p.b, p.batch);
+MemoryDesc describe(const Factor& f, const Shape& batch) {
+  const Dense d = factor(f, batch);
+  return strided(d.dims, d.strides, f.dtype);
+}
+
+MemoryDesc describe_result(const Product& p) {
   Shape shape = p.batch;
   shape.push_back(p.m);
   shape.push_back(p.n);
-  const Strides c_strides = row_major_strides(shape);
-  const MemoryDesc a_desc = strided(a.dims, a.strides, p.a.dtype);
-  const MemoryDesc b_desc = strided(b.dims, b.strides, p.b.dtype);
-  const MemoryDesc c_desc = strided(Dims(shape.begin(), shape.end()),
-                                    Dims(c_strides.begin(), c_strides.end()),
-                                    p.dtype);
+  const Strides strides = row_major_strides(shape);
+  return strided(Dims(shape.begin(), shape.end()),
+                 Dims(strides.begin(), strides.end()),
+                 p.dtype);
+}
+
+PrimitiveDesc describe(const Product& p, const MemoryDesc& b) {
+  const MemoryDesc a = describe(p.a, p.batch), c = describe_result(p);
   const Attr attr = user_scratchpad();
   PrimitiveDesc desc;
-  check(api::matmul_primitive_desc_create(desc.out(),
-                                          engine(),
-                                          a_desc.get(),
-                                          b_desc.get(),
-                                          nullptr,
-                                          c_desc.get(),
-                                          attr.get()),
-        "matmul");
+  check(
+      api::matmul_primitive_desc_create(
+          desc.out(), engine(), a.get(), b.get(), nullptr, c.get(), attr.get()),
+      "matmul");
+  return desc;
+}
+
+Call call_of(const Product& p, const PrimitiveDesc& desc, const MemoryDesc& b) {
   Call call(desc);
-  call.add_argument(DNNL_ARG_SRC, a_desc);
-  call.add_argument(DNNL_ARG_WEIGHTS, b_desc);
-  call.add_argument(DNNL_ARG_DST, c_desc);
+  call.add_argument(DNNL_ARG_SRC, describe(p.a, p.batch));
+  call.add_argument(DNNL_ARG_WEIGHTS, b);
+  call.add_argument(DNNL_ARG_DST, describe_result(p));
   call.add_scratchpad(desc);
   return call;
+}
+
+Call make(const Product& p) {
+  const MemoryDesc b = describe(p.b, p.batch);
+  return call_of(p, describe(p, b), b);
 }
 
 void add(Key* key, const Factor& f) {
@@ -62,18 +73,71 @@ void add(Key* key, const Factor& f) {
   key->add_all(f.batch);
 }
 
-Call& find(const Product& p, int threads) {
-  static thread_local Cache<Call> cache;
+Key key_of(const Product& p) {
   Key key;
   key.add(int64_t(p.dtype));
-  key.add(threads);
   key.add(p.m);
   key.add(p.n);
   key.add(p.k);
   key.add_all(p.batch);
   add(&key, p.a);
   add(&key, p.b);
+  return key;
+}
+
+Call& find(const Product& p, int threads) {
+  static thread_local Cache<Call> cache;
+  Key key = key_of(p);
+  key.add(threads);
   return cache.get(key, [&] { return make(p); });
+}
+
+// The product of a block's rows on one thread, with b in the order that suits
+// it best.
+struct Packed {
+  MemoryDesc layout;
+  Call run;
+  size_t bytes = 0;
+};
+
+Packed make_packed(const Product& p) {
+  const PrimitiveDesc desc = describe(p, any_layout({p.k, p.n}, p.dtype));
+  const MemoryDesc plain = describe(p.b, p.batch);
+  Packed made;
+  made.layout = layout_of(desc, dnnl_query_weights_md);
+  if (api::memory_desc_equal(made.layout.get(), plain.get())) return made;
+  made.bytes = api::memory_desc_get_size(made.layout.get());
+  made.run = call_of(p, desc, made.layout);
+  return made;
+}
+
+Packed& find_packed(const Product& block) {
+  static thread_local Cache<Packed> cache;
+  return cache.get(key_of(block), [&] {
+    const ThreadLimit limit(1);
+    return make_packed(block);
+  });
+}
+
+Call& find_packing(const Product& block, int threads) {
+  static thread_local Cache<Call> cache;
+  Key key = key_of(block);
+  key.add(threads);
+  return cache.get(key, [&] {
+    return reorder_call(describe(block.b, block.batch),
+                        find_packed(block).layout);
+  });
+}
+
+// Rows that are fewer than a block's, on one thread.
+Call& find_rest(const Product& rows, const Product& block) {
+  static thread_local Cache<Call> cache;
+  Key key = key_of(rows);
+  key.add(block.m);
+  return cache.get(key, [&] {
+    const MemoryDesc& b = find_packed(block).layout;
+    return call_of(rows, describe(rows, b), b);
+  });
 }
 
 }  // namespace
@@ -86,6 +150,34 @@ size_t matmul_scratch_bytes(const Product& p, int threads) {
 void matmul(const Product& p, void* scratch, int threads) {
   const ThreadLimit limit(threads);
   find(p, threads).run({p.a.data, p.b.data, p.c, scratch});
+}
+
+size_t packed_bytes(const Product& block) { return find_packed(block).bytes; }
+
+size_t pack_scratch_bytes(const Product& block, int threads) {
+  const ThreadLimit limit(threads);
+  return find_packing(block, threads).scratch_bytes();
+}
+
+void pack(const Product& block, void* packed, void* scratch, int threads) {
+  const ThreadLimit limit(threads);
+  find_packing(block, threads).run({block.b.data, packed, scratch});
+}
+
+size_t block_scratch_bytes(const Product& rows, const Product& block) {
+  const ThreadLimit limit(1);
+  return (rows.m == block.m ? find_packed(block).run : find_rest(rows, block))
+      .scratch_bytes();
+}
+
+void matmul_block(const Product& rows,
+                  const Product& block,
+                  const void* packed,
+                  void* scratch) {
+  const ThreadLimit limit(1);
+  Call& call =
+      rows.m == block.m ? find_packed(block).run : find_rest(rows, block);
+  call.run({rows.a.data, packed, rows.c, scratch});
 }
 
 }  // namespace treadle::backend::cpu::onednn

@@ -12,4 +12,19 @@ namespace treadle::backend::cpu::onednn {
 size_t matmul_scratch_bytes(const Product& p, int threads);
 void matmul(const Product& p, void* scratch, int threads);
 
+// The right factor in the order in which the kernels read it, shared by
+// products with other rows of the same left factor. `block` is the product of
+// the first rows; b is one matrix. 0 bytes: there is no better order.
+size_t packed_bytes(const Product& block);
+size_t pack_scratch_bytes(const Product& block, int threads);
+void pack(const Product& block, void* packed, void* scratch, int threads);
+
+// Some rows of the product, on the calling thread. They may be fewer than those
+// of `block`, whose layout `packed` has.
+size_t block_scratch_bytes(const Product& rows, const Product& block);
+void matmul_block(const Product& rows,
+                  const Product& block,
+                  const void* packed,
+                  void* scratch);
+
 }  // namespace treadle::backend::cpu::onednn
