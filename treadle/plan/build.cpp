@@ -14,6 +14,7 @@ class Planner {
   explicit Planner(const Program& p) : p_(p), plan_(std::make_shared<Plan>()) {}
 
   std::shared_ptr<const Plan> run() {
+    drop_unread();
     merge_and_resolve();
     grouping_ = group_nodes(p_, plan_->values, live_);
     find_memory_values();
@@ -35,11 +36,26 @@ class Planner {
     return v;
   }
 
+  // A composite's expansion may leave values that nobody reads: a residual
+  // output, or inputs that only a kernel would have used.
+  void drop_unread() {
+    live_.assign(p_.nodes.size(), 0);
+    std::vector<uint8_t> read(p_.wanted.begin(), p_.wanted.end());
+    for (uint32_t n = uint32_t(p_.nodes.size()); n-- > 0;) {
+      const Node& node = *p_.nodes[n].node;
+      bool needed = node.op->has_effect();
+      for (uint32_t j = 0; j < node.num_outputs; ++j)
+        needed = needed || read[p_.nodes[n].first_out + j];
+      if (!needed) continue;
+      live_[n] = 1;
+      for (uint32_t v : p_.inputs_of(n)) read[v] = 1;
+    }
+  }
+
   // Equal nodes merge; views find their base; strided inputs of views that need
   // row order get a copy.
   void merge_and_resolve() {
     plan_->values.resize(p_.values.size());
-    live_.assign(p_.nodes.size(), 1);
     for (uint32_t v = 0; v < p_.values.size(); ++v) {
       value(v).same_as = value(v).spec = v;
       value(v).wanted = p_.wanted[v];
@@ -50,7 +66,7 @@ class Planner {
     }
     std::unordered_multimap<uint64_t, uint32_t> seen;
     for (uint32_t n = 0; n < p_.nodes.size(); ++n) {
-      if (merge(n, seen)) continue;
+      if (!live_[n] || merge(n, seen)) continue;
       const Node& node = *p_.nodes[n].node;
       uint32_t out = p_.nodes[n].first_out;
       if (node.op->kind() == OpKind::view) {
