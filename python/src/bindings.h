@@ -21,6 +21,7 @@ void bind_arrange(nanobind::module_& m);
 void bind_products(nanobind::module_& m);
 void bind_reinterpret(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
+void bind_fast(nanobind::module_& m);
 void bind_random(nanobind::module_& m);
 void bind_io(nanobind::module_& m);
 void bind_eval(nanobind::module_& m);

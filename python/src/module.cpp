@@ -32,6 +32,7 @@ NB_MODULE(_core, m) {
   bind_elementwise(m);
   bind_reduce(m);
   bind_softmax(m);
+  bind_fast(m);
   bind_views(m);
   bind_create(m);
   bind_index(m);

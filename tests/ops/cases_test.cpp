@@ -3,6 +3,7 @@
 #include "tests/cases/composed.h"
 #include "tests/cases/core.h"
 #include "tests/cases/elementwise.h"
+#include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
 
 namespace treadle::testing {
@@ -19,6 +20,9 @@ TEST_P(IndexingOp, PassesAllChecks) { check_all(GetParam()); }
 class ComposedFunction : public ::testing::TestWithParam<OpCase> {};
 TEST_P(ComposedFunction, PassesAllChecks) { check_all(GetParam()); }
 
+class FastOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(FastOp, PassesAllChecks) { check_all(GetParam()); }
+
 std::string name(const ::testing::TestParamInfo<OpCase>& info) {
   return info.param.name;
 }
@@ -30,6 +34,10 @@ INSTANTIATE_TEST_SUITE_P(Table,
 INSTANTIATE_TEST_SUITE_P(Table,
                          CoreOp,
                          ::testing::ValuesIn(core_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         FastOp,
+                         ::testing::ValuesIn(fast_cases()),
                          name);
 INSTANTIATE_TEST_SUITE_P(Table,
                          IndexingOp,

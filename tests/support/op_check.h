@@ -28,6 +28,9 @@ struct OpCase {
   bool gradient = true;      // else the op has none, or it is zero
   bool mapped = true;        // has a vmap rule
   bool second_order = true;  // gradient of gradient is checked too
+  // Elements are judged as if they were at least this part of the largest: 1
+  // for sums of products, whose elements cancel.
+  double cancels = 1e-3;
 
   friend void PrintTo(const OpCase& c, std::ostream* os) { *os << c.name; }
 };
@@ -46,10 +49,11 @@ void check_compiled(const OpCase& c);
 void check_all(const OpCase& c);
 
 // EXPECTs that two arrays have equal shapes and dtypes and values within
-// `ulps`.
+// `ulps` of the element, or of `cancels` times the largest one.
 void expect_close(const array& got,
                   const array& want,
                   double ulps,
-                  const std::string& what);
+                  const std::string& what,
+                  double cancels = 1e-3);
 
 }  // namespace treadle::testing

@@ -1,0 +1,269 @@
+#include "treadle/ops/attention.h"
+
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/graph/record.h"
+#include "treadle/ops/create.h"
+#include "treadle/ops/elementwise.h"
+#include "treadle/ops/matmul.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
+
+namespace treadle {
+
+namespace {
+
+Dtype working(Dtype t) { return is_half(t) ? float32 : t; }
+
+// The score of a key that is not seen: finite, so that a row without any seen
+// key is an even mean.
+double unseen(Dtype t) {
+  return t == float64 ? std::numeric_limits<double>::lowest()
+                      : double(std::numeric_limits<float>::lowest());
+}
+
+// (B, H, ...) as (B, Hk, H / Hk, ...); an axis of length 1 stays one.
+array by_group(const array& x, int64_t groups) {
+  if (x.shape(1) == 1) return expand_dims(x, 1);
+  return unflatten(x, 1, {groups, x.shape(1) / groups});
+}
+
+}  // namespace
+
+Specs Attention::infer(std::span<const Spec> in) const {
+  Shape out = in[0].shape, rows = in[0].shape;
+  out.back() = in[2].shape.back();
+  rows.pop_back();
+  return {{out, in[0].dtype}, {rows, working(in[0].dtype)}};
+}
+
+Arrays Attention::expand(const Arrays& x) const {
+  const Dtype dtype = x[0].dtype(), work = working(dtype);
+  const int64_t groups = x[1].shape(1);
+  array q = by_group(astype(x[0], work) * scale, groups);
+  array k = expand_dims(astype(x[1], work), 2);
+  array v = expand_dims(astype(x[2], work), 2);
+  array s = matmul(q, swapaxes(k, -1, -2));  // (B, Hk, H / Hk, Tq, Tk)
+  if (mask == AttentionMask::causal) {
+    const int64_t rows = s.shape(-2), keys = s.shape(-1);
+    array i = arange(keys - rows, keys), j = arange(keys);
+    s = select(greater_equal(expand_dims(i, 1), j), s, unseen(work));
+  } else if (has_mask()) {
+    array m = by_group(x[3], groups);
+    s = mask == AttentionMask::boolean ? select(m, s, unseen(work))
+                                       : s + astype(m, work);
+  }
+  array top = max(s, -1, true), sink;
+  if (has_sinks) {
+    sink = reshape(astype(x.back(), work), {1, groups, -1, 1, 1});
+    top = maximum(top, sink);
+  }
+  top = stop_gradient(top);
+  array p = exp(s - top), total = sum(p, -1, true);
+  if (has_sinks) total = total + exp(sink - top);
+  array y = flatten(matmul(p / total, v), 1, 2);
+  array lse = flatten(squeeze(log(total) + top, -1), 1, 2);
+  return {astype(y, dtype), lse};
+}
+
+Arrays Attention::vjp(const Arrays& x,
+                      const Arrays& y,
+                      const Arrays& ct,
+                      Argnums args) const {
+  // The second output is for the gradient alone and has none of its own.
+  if (!ct[1].null()) return vjp_by_expansion(*this, x, ct, args);
+  Arrays out(args.size());
+  if (ct[0].null()) return out;
+  AttentionGrad op;
+  op.scale = scale;
+  op.mask = mask;
+  op.has_sinks = has_sinks;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (!is_floating(x[size_t(args[i])].dtype())) continue;  // a boolean mask
+    op.wrt.push_back(args[i]);
+    places.push_back(i);
+  }
+  if (places.empty()) return out;
+  Arrays in = x;
+  in.insert(in.end(), {y[0], y[1], ct[0]});
+  Arrays g = record_all(make_op(op), in, resolve({}));
+  for (size_t i = 0; i < places.size(); ++i) out[places[i]] = g[i];
+  return out;
+}
+
+Mapped Attention::vmap(const Arrays& x, std::span<const int> axes) const {
+  // The mapped axis joins the examples; sinks of one's own cannot.
+  if (has_sinks && axes.back() != kNotMapped)
+    return vmap_by_expansion(*this, x, axes);
+  int64_t n = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (axes[i] != kNotMapped) n = x[i].shape(axes[i]);
+  }
+  const int64_t examples = x[0].shape(axes[0] == 0 ? 1 : 0);
+  Arrays in;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (has_sinks && i + 1 == x.size()) {
+      in.push_back(x[i]);
+      continue;
+    }
+    array a = axes[i] == kNotMapped ? expand_dims(x[i], 0)
+                                    : moveaxis(x[i], axes[i], 0);
+    // A mask that is the same for all stays one.
+    if (i < 3 || a.shape(0) * a.shape(1) != 1) {
+      Shape all = a.shape();
+      all[0] = n;
+      all[1] = examples;
+      a = broadcast_to(a, all);
+    }
+    in.push_back(flatten(a, 0, 1));
+  }
+  Mapped m{record_all(make_op(Attention(*this)), in, resolve({})), {0, 0}};
+  for (array& y : m.outputs) y = unflatten(y, 0, {n, examples});
+  return m;
+}
+
+Attention AttentionGrad::forward() const {
+  Attention op;
+  op.scale = scale;
+  op.mask = mask;
+  op.has_sinks = has_sinks;
+  return op;
+}
+
+Specs AttentionGrad::infer(std::span<const Spec> in) const {
+  Specs out;
+  for (int i : wrt) out.push_back(in[size_t(i)]);
+  return out;
+}
+
+Arrays AttentionGrad::expand(const Arrays& x) const {
+  Arrays in(x.begin(), x.end() - 3);
+  return vjp_by_expansion(
+      forward(), in, {x.back(), array()}, {wrt.begin(), wrt.end()});
+}
+
+namespace fast {
+
+namespace {
+
+constexpr std::string_view kName = Attention::op_name;
+
+void check_shapes(const array& q, const array& k, const array& v) {
+  auto bad = [&](std::string_view what) {
+    invalid(kName,
+            fmt::format("{}: got q {}, k {}, v {}; expected (B, H, Tq, D), "
+                        "(B, Hk, Tk, D), (B, Hk, Tk, Dv) with H a multiple of "
+                        "Hk.",
+                        what,
+                        to_string(q.shape()),
+                        to_string(k.shape()),
+                        to_string(v.shape())));
+  };
+  if (q.ndim() != 4 || k.ndim() != 4 || v.ndim() != 4)
+    bad("an input has not four axes");
+  if (k.shape(0) != q.shape(0) || v.shape(0) != q.shape(0))
+    bad("the batches differ");
+  if (q.shape(3) != k.shape(3)) bad("queries and keys have other sizes");
+  if (k.shape(1) != v.shape(1)) bad("keys and values have other heads");
+  if (k.shape(2) != v.shape(2)) bad("keys and values have other lengths");
+  if (k.shape(1) == 0 ? q.shape(1) != 0 : q.shape(1) % k.shape(1) != 0)
+    bad("the heads do not divide");
+}
+
+void check_promotes(std::string_view what, const array& x, Dtype dtype) {
+  if (promote_types(x.dtype(), dtype) == dtype) return;
+  invalid(kName,
+          fmt::format("the {} are {}; expected a dtype that promotes to the "
+                      "result's, {}.",
+                      what,
+                      to_string(x.spec()),
+                      name_of(dtype)));
+}
+
+// A mask of four axes, each of length 1 or that of the scores.
+array full_mask(const array& mask, const Shape& scores, StreamOrDevice s) {
+  if (mask.ndim() > 4 ||
+      broadcast_shapes(kName, mask.shape(), scores) != scores) {
+    invalid(kName,
+            fmt::format("the mask is {}; expected a shape that broadcasts to "
+                        "{}.",
+                        to_string(mask.spec()),
+                        to_string(scores)));
+  }
+  Shape shape(size_t(4 - mask.ndim()), 1);
+  for (int64_t n : mask.shape()) shape.push_back(n);
+  return mask.ndim() == 4 ? mask : reshape(mask, shape, s);
+}
+
+AttentionMask mode_of(std::string_view word, const array& mask) {
+  if (word != "" && word != "causal" && word != "array") {
+    invalid(
+        kName,
+        fmt::format("the mask is '{}'; expected 'causal' or an array.", word));
+  }
+  if (word == "causal") {
+    if (!mask.null())
+      invalid(kName, "got 'causal' and a mask; expected one of them.");
+    return AttentionMask::causal;
+  }
+  if (mask.null()) {
+    if (word == "array") invalid(kName, "got no mask; expected an array.");
+    return AttentionMask::none;
+  }
+  return mask.dtype() == bool_ ? AttentionMask::boolean
+                               : AttentionMask::additive;
+}
+
+}  // namespace
+
+array scaled_dot_product_attention(const array& q,
+                                   const array& k,
+                                   const array& v,
+                                   double scale,
+                                   std::string_view mask_mode,
+                                   const array& mask,
+                                   const array& sinks,
+                                   StreamOrDevice s) {
+  check_shapes(q, k, v);
+  const Dtype dtype =
+      promote_types(promote_types(q.dtype(), k.dtype()), v.dtype());
+  if (!is_floating(dtype)) {
+    invalid(kName,
+            fmt::format("the result would be {}; expected a floating dtype.",
+                        name_of(dtype)));
+  }
+  Attention op;
+  op.scale = scale;
+  op.mask = mode_of(mask_mode, mask);
+  op.has_sinks = !sinks.null();
+  Arrays in{astype(q, dtype, s), astype(k, dtype, s), astype(v, dtype, s)};
+  if (op.has_mask()) {
+    check_promotes("mask's elements", mask, dtype);
+    Shape scores = q.shape();
+    scores.back() = k.shape(2);
+    array m = full_mask(mask, scores, s);
+    in.push_back(m.dtype() == bool_ ? m : astype(m, dtype, s));
+  }
+  if (op.has_sinks) {
+    check_promotes("sinks", sinks, dtype);
+    if (sinks.shape() != Shape{q.shape(1)}) {
+      invalid(kName,
+              fmt::format("the sinks are {}; expected one for each head, {}.",
+                          to_string(sinks.spec()),
+                          to_string(Shape{q.shape(1)})));
+    }
+    in.push_back(astype(sinks, dtype, s));
+  }
+  Shape out = q.shape();
+  out.back() = v.shape(3);
+  // No key, or no element: there is nothing to take the maximum of.
+  if (size_of(out) == 0 || k.shape(2) == 0) return zeros(out, dtype, s);
+  return record(make_op(op), in, resolve(s));
+}
+
+}  // namespace fast
+}  // namespace treadle

@@ -1,0 +1,54 @@
+// Cross-entropy of logits against class numbers.
+#pragma once
+
+#include "treadle/graph/array.h"
+#include "treadle/ops/derive.h"
+
+namespace treadle {
+
+// log sum_c exp(x_c) - (1 - smoothing) x_t - smoothing mean_c x_c. Inputs
+// logits (..., C), floating, and targets t (...), integers in [-C, C). Outputs
+// the loss (...) and, for the gradient, the first term (...), both float32
+// (float64 for float64).
+struct CrossEntropy : Composite<CrossEntropy> {
+  static constexpr std::string_view op_name = "cross_entropy";
+  double smoothing = 0;
+
+  auto fields() const { return std::tie(smoothing); }
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
+             Argnums args) const override;
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  Arrays expand(const Arrays& x) const override;
+};
+
+// ct (softmax(x) - (1 - smoothing) onehot(t) - smoothing / C): the cotangent of
+// the logits. Inputs: logits, targets, the second output of CrossEntropy, and
+// the cotangent of the first.
+struct CrossEntropyGrad : Composite<CrossEntropyGrad> {
+  static constexpr std::string_view op_name = "cross_entropy_grad";
+  double smoothing = 0;
+
+  auto fields() const { return std::tie(smoothing); }
+  Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  Arrays expand(const Arrays& x) const override;
+};
+
+namespace fast {
+
+// log sum_c exp(logits_c) - logits_target over the last axis, without keeping
+// the softmax. logits (..., C), targets (...) class numbers in [-C, C), where a
+// negative one counts from the end; the result has the targets' shape and is
+// float32 (float64 for float64). `smoothing` in [0, 1) moves that share of the
+// target to all classes evenly. Throws std::invalid_argument when shapes or
+// dtypes do not fit, std::out_of_range, when computed, for a target outside.
+array cross_entropy(const array& logits,
+                    const array& targets,
+                    double smoothing = 0,
+                    StreamOrDevice s = {});
+
+}  // namespace fast
+}  // namespace treadle
