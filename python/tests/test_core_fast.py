@@ -256,7 +256,8 @@ m.fast.scaled_dot_product_attention({Q}, {K}, {K}, scale=1.0, mask=m.ones((3, 4)
 m.fast.scaled_dot_product_attention({Q}, {K}, {K}, scale=1.0, sinks=m.ones((2,)))
 m.fast.scaled_dot_product_attention({Q}.astype(m.int32), {K}.astype(m.int32), {K}.astype(m.int32), scale=1.0)
 m.fast.cross_entropy({A}, m.array([0, 1])); m.fast.cross_entropy({A}, m.zeros((2, 3)))
-m.fast.cross_entropy({A}.astype(m.int32), m.zeros((2, 3), dtype=m.int32)); m.fast.cross_entropy(m.array(1.0), m.array(0))
+m.fast.cross_entropy({A}.astype(m.int32), m.zeros((2, 3), dtype=m.int32))
+m.fast.cross_entropy(m.array(1.0), m.array(0))
 """
 
 
