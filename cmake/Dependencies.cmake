@@ -52,6 +52,7 @@ if(TREADLE_OPENBLAS AND NOT TARGET Treadle::openblas)
   # Every name of this build starts with scipy_ (scipy_cblas_dgemm), so that it never meets another BLAS of the process.
   set_target_properties(Treadle::openblas PROPERTIES
     IMPORTED_LOCATION ${TREADLE_OPENBLAS_LIBRARY}
+    IMPORTED_SONAME libscipy_openblas.so
     INTERFACE_INCLUDE_DIRECTORIES ${TREADLE_OPENBLAS_INCLUDE})
 endif()
 

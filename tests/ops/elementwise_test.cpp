@@ -1,6 +1,7 @@
 // Rules of elementwise operations that the case table does not reach.
 #include "treadle/ops/elementwise.h"
 
+#include <cmath>
 #include <stdexcept>
 
 #include <gtest/gtest.h>
@@ -47,6 +48,44 @@ TEST(ElementwiseRules, FitsKnowsTheLimitsOfEveryIntegerType) {
   EXPECT_FALSE(Scalar(-1).fits(uint64));
   EXPECT_TRUE(Scalar(std::numeric_limits<int64_t>::min()).fits(int64));
   EXPECT_TRUE(Scalar(1000).fits(bool_) && Scalar(1.5).fits(int8));
+}
+
+std::string_view op_of(const array& x) { return x.node()->op->name(); }
+
+TEST(ElementwiseRules, ANumberThatChangesNothingRecordsNothing) {
+  const array x({1.5f, -0.0f, 3.0f}), n({1, 2, 3});
+  for (const array& y : {x * 1, 1 * x, x / 1, x - 0, power(x, 1)}) {
+    EXPECT_TRUE(same_array(x, y));
+  }
+  EXPECT_TRUE(same_array(n, n + 0));
+  EXPECT_FALSE(same_array(n, n * 1.0)) << "the dtype changes";
+  EXPECT_FALSE(std::signbit((x + 0).to_vector<float>()[1]));
+  EXPECT_FALSE(std::signbit((x - -0.0).to_vector<float>()[1]));
+}
+
+TEST(ElementwiseRules, PowersWithACheaperNameRecordThat) {
+  const array x({0.25f, 4.0f}), n({3, -4});
+  EXPECT_EQ(op_of(power(x, 2)), "square");
+  EXPECT_EQ(op_of(power(n, 2)), "square");
+  EXPECT_EQ(op_of(power(x, 0.5)), "sqrt");
+  EXPECT_EQ(op_of(power(x, -0.5)), "rsqrt");
+  EXPECT_EQ(op_of(power(x, -1)), "reciprocal");
+  EXPECT_EQ(op_of(power(x, 3)), "power");
+  EXPECT_EQ(op_of(power(2, x)), "power");
+  EXPECT_EQ(power(n, 2).to_vector<int>(), (std::vector<int>{9, 16}));
+  EXPECT_EQ(power(x, -0.5).to_vector<float>(), (std::vector<float>{2, 0.5f}));
+}
+
+TEST(ElementwiseRules, DivisionByAPowerOfTwoIsAProduct) {
+  const array x({1.0f, -3.0f, 7.0f});
+  EXPECT_EQ(op_of(x / 8), "multiply");
+  EXPECT_EQ(op_of(x / 3), "divide");
+  EXPECT_EQ(op_of(x / 0), "divide");
+  EXPECT_EQ(op_of(8 / x), "divide");
+  EXPECT_EQ((x / 8).to_vector<float>(),
+            (std::vector<float>{0.125f, -0.375f, 0.875f}));
+  EXPECT_EQ((array({1, 3}) / 2).to_vector<float>(),
+            (std::vector<float>{0.5f, 1.5f}));
 }
 
 }  // namespace
