@@ -4,6 +4,7 @@
 
 #include "treadle/plan/fuse.h"
 #include "treadle/plan/plan.h"
+#include "treadle/plan/recompute.h"
 
 namespace treadle::plan {
 
@@ -73,8 +74,10 @@ class Planner {
         resolve_view(n, out);
         continue;
       }
-      for (uint32_t j = 0; j < node.num_outputs; ++j)
+      for (uint32_t j = 0; j < node.num_outputs; ++j) {
         value(out + j).place = Place::memory;
+        value(out + j).node = int32_t(n);
+      }
     }
   }
 
@@ -141,7 +144,8 @@ class Planner {
   }
 
   // A value that only its own group reads, through absorbed views at most,
-  // stays on the tape. All others need memory.
+  // stays on the tape, and so does one that its readers compute again. All
+  // others need memory.
   void find_memory_values() {
     needed_.assign(plan_->values.size(), 0);
     auto need = [&](uint32_t v) { needed_[root(v)] = 1; };
@@ -159,6 +163,7 @@ class Planner {
         if (!group.fusible || group_of_value(root(v)) != g) need(v);
       }
     }
+    choose_recomputed(p_, plan_->values, grouping_, needed_);
     // Copies in reverse: one may read another.
     for (size_t i = copies_.size(); i-- > 0;) {
       auto [copy, source] = copies_[i];

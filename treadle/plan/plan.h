@@ -30,7 +30,7 @@ struct PlanValue {
   uint32_t same_as = 0;    // the equal value that stands for it (often itself)
   uint32_t base = 0;       // view: of which value
   uint32_t spec = 0;       // the program's value whose shape and dtype it has
-  int32_t node = -1;       // view: the program's node that views
+  int32_t node = -1;       // not a leaf: the program's node that makes it
   uint32_t last_use = 0;   // memory: the last step that reads it
 };
 

@@ -1,6 +1,7 @@
 // From a group of nodes to the tape that computes it.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "treadle/base/environment.h"
 #include "treadle/ops/elementwise.h"
@@ -34,7 +35,7 @@ class Builder {
     step_.kind = PlanStep::Kind::fused;
     step_.space = group_.space;
     step_.members = group_.nodes;
-    for (uint32_t n : group_.nodes) add(n);
+    for (uint32_t n : used_nodes()) add(n);
     find_in_place();
     step_.fused = make_fused(std::move(tape_));
     return std::move(step_);
@@ -62,7 +63,30 @@ class Builder {
     return push(v);
   }
 
-  // The tape value of a program value: computed here, or loaded.
+  // The nodes that the outputs depend on: readers of a value elsewhere may have
+  // chosen to compute it again.
+  std::vector<uint32_t> used_nodes() const {
+    std::unordered_set<uint32_t> used(outputs_.begin(), outputs_.end());
+    std::vector<uint32_t> nodes;
+    for (size_t i = group_.nodes.size(); i-- > 0;) {
+      const uint32_t n = group_.nodes[i];
+      if (!used.count(p_.nodes[n].first_out)) continue;
+      nodes.push_back(n);
+      for (uint32_t v : p_.inputs_of(n)) {
+        v = values_[v].same_as;
+        used.insert(v);
+        while (values_[v].place == Place::view) {
+          v = values_[values_[v].base].same_as;
+          used.insert(v);
+        }
+      }
+    }
+    std::reverse(nodes.begin(), nodes.end());
+    return nodes;
+  }
+
+  // The tape value of a program value: computed here, computed again, or
+  // loaded.
   uint16_t value(uint32_t v) {
     v = values_[v].same_as;
     uint32_t u = v;
@@ -74,6 +98,10 @@ class Builder {
     }
     auto made = tape_value_.find(u);
     if (made != tape_value_.end()) return made->second;
+    if (values_[v].place == Place::none) {
+      add(uint32_t(values_[v].node));
+      return tape_value_.at(v);
+    }
     auto loaded = loads_.find(v);
     if (loaded != loads_.end()) return loaded->second;
     const Spec& spec = p_.spec(v);
