@@ -47,6 +47,7 @@ ROWS = [  # name, unit, what it is
 def run_probe(probe, impl, steps):
     threads = os.environ.get("BENCH_THREADS", "2")
     env = dict(os.environ, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an import is timed with its bytecode cached, as a user has it
     command = [sys.executable, os.path.join(HERE, "overhead_probe.py"), probe, impl, str(steps)]
     p = subprocess.run(command, env=env, cwd=HERE, capture_output=True, text=True)
     if p.returncode:
