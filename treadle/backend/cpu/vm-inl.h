@@ -76,8 +76,8 @@ HWY_INLINE Raw<T> poly(Raw<T>, double c) {
   return num<T>(c);
 }
 template <class T, class... C>
-HWY_INLINE Raw<T> poly(Raw<T> x, double c, C... more) {
-  return hn::MulAdd(poly<T>(x, more...), x, num<T>(c));
+HWY_INLINE Raw<T> poly(Raw<T> x, double c, double next, C... more) {
+  return hn::MulAdd(poly<T>(x, next, more...), x, num<T>(c));
 }
 
 // f of every lane, one after another: for arguments too rare to vectorise.
