@@ -11,7 +11,6 @@
 #include "treadle/nn/functional/embedding.h"
 #include "treadle/nn/functional/init.h"
 #include "treadle/nn/functional/linear.h"
-#include "treadle/nn/functional/losses.h"
 #include "treadle/nn/functional/normalization.h"
 #include "treadle/ops/pool.h"
 
@@ -254,64 +253,6 @@ void bind_dropout(nb::module_& m) {
       "Dropout of whole channels of volumes, (N, D, H, W, C) or (D, H, W, C).");
 }
 
-void bind_losses(nb::module_& m) {
-  m.def(
-      "cross_entropy",
-      [](const array& logits,
-         const array& targets,
-         const array* weights,
-         int axis,
-         double smoothing,
-         const std::string& reduction,
-         const array* class_weights,
-         std::optional<int64_t> ignore_index) {
-        return wrap(nn::cross_entropy(logits,
-                                      targets,
-                                      {.weights = or_null(weights),
-                                       .class_weights = or_null(class_weights),
-                                       .axis = axis,
-                                       .label_smoothing = smoothing,
-                                       .ignore_index = ignore_index,
-                                       .reduction = nn::Reduction(reduction)}));
-      },
-      "logits"_a,
-      "targets"_a,
-      "weights"_a.none() = nb::none(),
-      "axis"_a = -1,
-      "label_smoothing"_a = 0.0,
-      "reduction"_a = "none",
-      nb::kw_only(),
-      "class_weights"_a.none() = nb::none(),
-      "ignore_index"_a = nb::none(),
-      nb::sig("def cross_entropy(logits: array, targets: array, weights: array "
-              "| None = None, axis: int = -1, label_smoothing: float = 0.0, "
-              "reduction: str = 'none', *, class_weights: array | None = None, "
-              "ignore_index: int | None = None) -> array"),
-      R"(:math:`\log \sum_c e^{x_c} - x_t` for the logits x and the class t of each target.
-
-Args:
-    logits (array): Unnormalized scores, the classes along ``axis``.
-    targets (array): Class indices, of the shape of logits without ``axis``; or a probability for each class, of the
-        shape of logits: the second term is then :math:`\sum_c t_c x_c`.
-    weights (array, optional): A factor for each loss, of its shape; or one for each class, ``(C,)``.
-    axis (int): The axis of the classes. Default: ``-1``.
-    label_smoothing (float): The share of the target that all classes get evenly, in [0, 1). Default: ``0``.
-    reduction (str): ``"none"``, ``"mean"`` or ``"sum"``. Default: ``"none"``.
-    class_weights (array, optional): A factor for each class, ``(C,)``; for class indices only.
-    ignore_index (int, optional): Targets of this class cost nothing and do not count in a mean.)");
-  m.def(
-      "mse_loss",
-      [](const array& predictions,
-         const array& targets,
-         const std::string& reduction) {
-        return wrap(
-            nn::mse_loss(predictions, targets, nn::Reduction(reduction)));
-      },
-      "predictions"_a,
-      "targets"_a,
-      "reduction"_a = "none");
-}
-
 void bind_init(nb::module_& parent) {
   nb::module_ m = parent.def_submodule("init", "First values of parameters.");
   namespace init = nn::init;
@@ -365,7 +306,7 @@ void bind_nn(nb::module_& core) {
   bind_nn_conv(m);
   bind_norms(m);
   bind_dropout(m);
-  bind_losses(m);
+  bind_nn_losses(m);
   bind_init(m);
   bind_nn_trees(m);
 

@@ -192,5 +192,56 @@ TEST(MseLoss, OfEachElement) {
               HasSubstr("expected equal shapes"));
 }
 
+// Inputs in (-3, 3), targets in (-1, 1); expected numbers of MLX.
+array inputs() { return fill({2, 3}, 0, 3.0); }
+array numbers() { return fill({2, 3}, 2); }
+
+TEST(Losses, OfProbabilities) {
+  array x = inputs(), p = abs(numbers());
+  expect_values(
+      binary_cross_entropy(x, p),
+      {1.322675, 0.6071976, 0.1688597, 0.6783195, 0.6972273, 0.5496219});
+  expect_values(binary_cross_entropy(p, 1 - p, {.with_logits = false}),
+                {0.7003658, 1.049757, 100, 1.049757, 0.7003658, 1.342415});
+  expect_values(nll_loss(x, array({2, 0})), {-1.693069, 2.108911});
+  expect_values(kl_div_loss(x, numbers()), {1.423273, 0.6234937});
+}
+
+TEST(Losses, OfNumbers) {
+  array x = inputs(), t = numbers();
+  expect_values(l1_loss(x, t),
+                {2.237624, 0.7722772, 2.693069, 1.841584, 0.3762376, 3.089109});
+  expect_values(smooth_l1_loss(x, t, 2),
+                {1.237624, 0.149103, 1.693069, 0.847858, 0.03538869, 2.089109});
+  expect_values(
+      huber_loss(x, t, 0.5),
+      {0.9938118, 0.2611386, 1.221535, 0.795792, 0.07077738, 1.419554});
+  expect_values(
+      log_cosh_loss(x, t),
+      {1.555799, 0.2725621, 2.004491, 1.173269, 0.06916803, 2.398034});
+  expect_values(gaussian_nll_loss(x, t, abs(t), true),
+                {5.916271, 1.374808, 4.54525, 6.60253, 0.6885481, 6.757998});
+}
+
+TEST(Losses, OfRanksAndDirections) {
+  array x = inputs(), t = numbers();
+  expect_values(hinge_loss(x, t),
+                {0, 1.134987, 2.693069, 0.4362317, 0.9585335, 2.834232});
+  expect_values(triplet_loss(x, t, -t), {1.333597, 1.759517});
+  expect_values(cosine_similarity_loss(x, t), {-0.1555988, -0.4092155});
+  expect_values(
+      margin_ranking_loss(x, -x, sign(t), 0.5, "sum"), {10.7920788}, 2e-6);
+}
+
+TEST(Losses, NameTheShapesThatDiffer) {
+  EXPECT_THAT(message_of([] { l1_loss(inputs(), logits()); }),
+              HasSubstr("[l1_loss] predictions are float32 (2, 3) and targets "
+                        "float32 (3, 4)"));
+  EXPECT_THAT(message_of([] { nll_loss(inputs(), array({1})); }),
+              HasSubstr("[nll_loss]"));
+  EXPECT_THAT(message_of([] { binary_cross_entropy(inputs(), logits()); }),
+              HasSubstr("[binary_cross_entropy]"));
+}
+
 }  // namespace
 }  // namespace treadle::nn

@@ -8,6 +8,7 @@
 #include "treadle/base/error.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/index.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
 
@@ -160,17 +161,58 @@ array cross_entropy(const array& logits,
   return sum(loss) / maximum(sum(astype(kept, loss.dtype())), 1);
 }
 
-array mse_loss(const array& predictions,
-               const array& targets,
-               Reduction reduction) {
-  if (predictions.shape() != targets.shape()) {
-    invalid("mse_loss",
-            fmt::format("predictions are {} and targets {}; expected equal "
-                        "shapes.",
-                        to_string(predictions.spec()),
+array binary_cross_entropy(const array& inputs,
+                           const array& targets,
+                           const BinaryCrossEntropyOptions& o) {
+  constexpr std::string_view op = "binary_cross_entropy";
+  if (inputs.shape() != targets.shape()) {
+    invalid(op,
+            fmt::format("inputs are {} and targets {}; expected equal shapes.",
+                        to_string(inputs.spec()),
                         to_string(targets.spec())));
   }
-  return reduction(square(predictions - targets));
+  array loss;
+  if (o.with_logits) {
+    loss = logaddexp(0, inputs) - inputs * targets;
+  } else {
+    array yes = maximum(log(inputs), -100), no = maximum(log(1 - inputs), -100);
+    loss = -(targets * yes + (1 - targets) * no);
+  }
+  if (!o.weights.null()) {
+    if (o.weights.shape() != loss.shape()) {
+      invalid(op,
+              fmt::format("weights have shape {}; expected that of the loss, "
+                          "{}.",
+                          to_string(o.weights.shape()),
+                          to_string(loss.shape())));
+    }
+    loss = loss * o.weights;
+  }
+  return o.reduction(loss);
+}
+
+array nll_loss(const array& inputs,
+               const array& targets,
+               int axis,
+               Reduction reduction) {
+  axis = normalize_axis("nll_loss", axis, inputs.shape().size());
+  Shape expected = inputs.shape();
+  expected.erase(expected.begin() + axis);
+  if (targets.shape() != expected || !is_integer(targets.dtype())) {
+    invalid("nll_loss",
+            fmt::format("targets are {}; expected class indices {}.",
+                        to_string(targets.spec()),
+                        to_string(expected)));
+  }
+  array at = expand_dims(targets, axis);
+  return reduction(-squeeze(take_along_axis(inputs, at, axis), axis));
+}
+
+array kl_div_loss(const array& inputs,
+                  const array& targets,
+                  int axis,
+                  Reduction reduction) {
+  return reduction(sum(exp(targets) * (targets - inputs), axis));
 }
 
 }  // namespace treadle::nn
