@@ -46,6 +46,7 @@
 #include "treadle/ops/softmax.h"
 #include "treadle/ops/views.h"
 #include "treadle/optimizers/clip.h"
+#include "treadle/optimizers/multi.h"
 #include "treadle/optimizers/optimizers.h"
 #include "treadle/optimizers/schedules.h"
 #include "treadle/train/events.h"

@@ -52,6 +52,22 @@ OPTIMIZERS = [
     ("Adam", {"learning_rate": 1e-2, "betas": [0.8, 0.95], "eps": 1e-3, "bias_correction": True}),
     ("AdamW", {"learning_rate": 1e-2}),
     ("AdamW", {"learning_rate": 1e-2, "weight_decay": 0.3, "bias_correction": True}),
+    ("Adamax", {"learning_rate": 1e-2}),
+    ("Adamax", {"learning_rate": 1e-2, "betas": [0.8, 0.95], "eps": 1e-3}),
+    ("Adagrad", {"learning_rate": 1e-2}),
+    ("Adagrad", {"learning_rate": 0.1, "eps": 1e-2}),
+    ("RMSprop", {"learning_rate": 1e-2}),
+    ("RMSprop", {"learning_rate": 1e-2, "alpha": 0.9, "eps": 1e-3}),
+    ("AdaDelta", {"learning_rate": 1.0}),
+    ("AdaDelta", {"learning_rate": 0.5, "rho": 0.8, "eps": 1e-3}),
+    ("Lion", {"learning_rate": 1e-2}),
+    ("Lion", {"learning_rate": 1e-2, "betas": [0.8, 0.95], "weight_decay": 0.1}),
+    ("Muon", {"learning_rate": 1e-2}),
+    ("Muon", {"learning_rate": 1e-2, "momentum": 0.8, "weight_decay": 0.0, "nesterov": False, "ns_steps": 3}),
+    ("Adafactor", {}),
+    ("Adafactor", {"learning_rate": 1e-2, "relative_step": False, "scale_parameter": False, "weight_decay": 0.1}),
+    ("Adafactor", {"beta_1": 0.8, "warmup_init": True, "clip_threshold": 0.5}),
+    ("Adafactor", {"eps": (1e-8, 1e-2), "decay_rate": -0.5}),
 ]
 
 
@@ -63,20 +79,58 @@ def test_trajectories_are_those_of_mlx(name, options):
     )
 
 
+def hundred_steps(mx, optimizer, dtype):
+    """The parameters after 100 steps towards the minimum of a quadratic function."""
+    dtype = getattr(mx, dtype)
+    parameters = tree_map(lambda a: mx.array(a).astype(dtype), PARAMETERS)
+    target = tree_map(lambda a: mx.array(a).astype(dtype), GRADIENTS[0])
+    for _ in range(100):
+        gradients = tree_map(lambda w, t: w - t, parameters, target)
+        parameters = optimizer.apply_gradients(gradients, parameters)
+        mx.eval(parameters, optimizer.state)
+    return {path: np.array(a.astype(mx.float32)) for path, a in tree_flatten(parameters)}
+
+
+@pytest.mark.parametrize("name, options", OPTIMIZERS)
+def test_a_hundred_steps_end_where_those_of_mlx_do(name, options):
+    ours = hundred_steps(mx, getattr(optim, name)(**options), "float32")
+    theirs = hundred_steps(mlx.core, getattr(mlx.optimizers, name)(**options), "float32")
+    for path, expected in theirs.items():
+        np.testing.assert_allclose(ours[path], expected, rtol=2e-5, atol=2e-5, err_msg=path)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["SGD", "AdamW"])
-def test_half_precision_parameters_stay_half(name, dtype):
-    ours = trajectory(mx, getattr(optim, name)(learning_rate=0.125), dtype)
+@pytest.mark.parametrize("name, options", OPTIMIZERS)
+def test_half_precision_is_no_further_from_float32_than_in_mlx(name, options, dtype):
+    exact = hundred_steps(mlx.core, getattr(mlx.optimizers, name)(**options), "float32")
+    ours = hundred_steps(mx, getattr(optim, name)(**options), dtype)
+    theirs = hundred_steps(mlx.core, getattr(mlx.optimizers, name)(**options), dtype)
+    ulp = {"float16": 2**-10, "bfloat16": 2**-7}[dtype]
+    for path, truth in exact.items():
+        error = np.abs(ours[path] - truth).max()
+        # Parameters begin at sizes around 1.
+        assert error <= 1.5 * np.abs(theirs[path] - truth).max() + 4 * ulp * max(1, np.abs(truth).max()), path
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name, options", OPTIMIZERS)
+def test_half_precision_parameters_stay_half(name, options, dtype):
+    ours = trajectory(mx, getattr(optim, name)(**options), dtype)
     assert {d for p, d, _ in ours if p.startswith("0.")} == {dtype}
-    theirs = trajectory(mlx.core, getattr(mlx.optimizers, name)(learning_rate=0.125), dtype)
+    theirs = trajectory(mlx.core, getattr(mlx.optimizers, name)(**options), dtype)
     assert [(p, d) for p, d, _ in ours] == [(p, d) for p, d, _ in theirs]
 
 
 def test_learning_rates_have_the_reference_defaults():
     assert optim.Adam().learning_rate.item() == pytest.approx(1e-3)
     assert optim.AdamW().learning_rate.item() == pytest.approx(1e-3)
-    with pytest.raises(TypeError):
-        optim.SGD()
+    rates = {"Adamax": 1e-3, "Adagrad": 1e-2, "AdaDelta": 1.0, "RMSprop": 1e-2, "Lion": 1e-4}
+    for name, rate in rates.items():
+        assert getattr(optim, name)().learning_rate.item() == pytest.approx(rate)
+    for optimizer in (optim.SGD, optim.Muon):
+        with pytest.raises(TypeError):
+            optimizer()
+    assert "learning_rate" not in optim.Adafactor().state
 
 
 def test_the_learning_rate_can_be_set():

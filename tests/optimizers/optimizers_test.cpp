@@ -113,6 +113,49 @@ const Case kCases[] = {
      {-0.1709438, -0.1842306, 0.5879276, -0.1786437},
      "m",
      kPlainM},
+    {"adamax",
+     maker<Adamax>(0.05),
+     {-0.3365842, 0.01975248, 0.3960891, -0.2375743},
+     {-0.3192695, -0.01479366, 0.436702, -0.241578},
+     "v",
+     {0.463488, 0.9198713, 0.9960061, 0.6039604}},
+    {"adagrad",
+     maker<Adagrad>(0.1),
+     {-0.2415842, -0.07524753, 0.4910891, -0.1425743},
+     {-0.2812243, -0.2573766, 0.6264725, -0.330969},
+     "v",
+     {0.4788746, 2.390844, 2.066954, 0.616116}},
+    {"rmsprop",
+     maker<RMSprop>(0.01, 0.9, 1e-4),
+     {-0.3099828, -0.006832939, 0.4227019, -0.2109888},
+     {-0.3253217, -0.06507291, 0.4684999, -0.2736097},
+     "v",
+     {0.03840937, 0.2123805, 0.1484732, 0.05705825}},
+    {"adadelta",
+     maker<AdaDelta>(0.5, 0.8, 1e-3),
+     {-0.30663, -0.009427372, 0.4263564, -0.2083944},
+     {-0.3373974, -0.1072585, 0.512051, -0.327077},
+     "u",
+     {0.002110964, 0.007781783, 0.001483595, 0.004560574}},
+    {"lion",
+     maker<Lion>(0.01,
+                 LionOptions{.beta1 = 0.8, .beta2 = 0.95, .weight_decay = 0.1}),
+     {-0.3312426, 0.01472772, 0.400698, -0.2323317},
+     {-0.3299595, -0.00527114, 0.4390377, -0.2514037},
+     "m",
+     {-0.001670131, 0.06407453, -0.1226189, 0.04312572}},
+    {"muon",
+     maker<Muon>(0.02),
+     {-0.34067, 0.02423071, 0.3930315, -0.2420482},
+     {-0.3391544, 0.01758214, 0.403187, -0.2437932},
+     "v",
+     {-0.002439057, 0.06412435, -0.1217233, 0.04257808}},
+    {"adafactor",
+     maker<Adafactor>(AdafactorOptions{.beta1 = 0.8}),
+     {-0.3410105, 0.02417882, 0.3916628, -0.2420006},
+     {-0.3397007, 0.01832095, 0.3961599, -0.2436666},
+     "exp_avg",
+     {0.0004943834, 0.00105216, -0.001098156, 0.001406907}},
     {"schedule",
      maker<SGD>(
          [](const array& step) {
@@ -215,12 +258,44 @@ TEST(Optimizer, NamesAGradientThatFitsNoParameter) {
               HasSubstr("there is a gradient for 'a.v' but no such parameter"));
 }
 
+array of_a_matrix(Optimizer& o) {
+  Tree p = Tree::map({{"w", Tree(fill({3, 2}, 1, 0.5))}});
+  for (int s = 0; s < 5; ++s) {
+    Tree g = Tree::map({{"w", Tree(fill({3, 2}, s + 2))}});
+    p = o.apply_gradients(g, p);
+  }
+  return p.at("w").leaf();
+}
+
+TEST(Optimizer, TreatsAMatrixAsOneWhereTheRuleDoes) {
+  Muon muon(0.02);
+  expect_values(
+      of_a_matrix(muon),
+      {-0.3365068, -0.04158506, 0.4833673, -0.2246045, 0.1083751, 0.5667544},
+      2e-6);
+  Adafactor adafactor;
+  expect_values(
+      of_a_matrix(adafactor),
+      {-0.3394597, 0.01067251, 0.4036328, -0.2486276, 0.1223799, 0.5004154},
+      2e-6);
+  const Tree& state = adafactor.state().at("w");
+  EXPECT_EQ(state.at("exp_avg_sq_row").leaf().shape(), Shape{3});
+  EXPECT_EQ(state.at("exp_avg_sq_col").leaf().shape(), Shape{2});
+}
+
 TEST(Optimizer, RefusesOptionsThatMakeNoSense) {
   EXPECT_THROW(SGD(0.1, {.nesterov = true}), std::invalid_argument);
   EXPECT_THROW(SGD(0.1, {.momentum = 0.9, .dampening = 0.1, .nesterov = true}),
                std::invalid_argument);
   EXPECT_THROW(Adam(0.1, {.beta1 = 1.0}), std::invalid_argument);
   EXPECT_THROW(Adam(0.1, {.eps = -1}), std::invalid_argument);
+  EXPECT_THROW(Adagrad(0.1, 0), std::invalid_argument);
+  EXPECT_THROW(RMSprop(0.1, -1), std::invalid_argument);
+  EXPECT_THROW(AdaDelta(1, 0.9, 0), std::invalid_argument);
+  EXPECT_THROW(Lion(0.1, {.beta2 = 1}), std::invalid_argument);
+  Adafactor without_rate({.relative_step = false});
+  EXPECT_THAT(message_of([&] { run(without_rate, 1); }),
+              HasSubstr("there must be a learning rate"));
 }
 
 TEST(Optimizer, TakesANewLearningRate) {

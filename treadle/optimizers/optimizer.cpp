@@ -18,6 +18,7 @@ std::string joined(const std::string& path, std::string_view key) {
 template <class B, class F>
 void for_each_pair(
     const Tree& a, B& b, bool grow, const std::string& path, const F& f) {
+  if (a.is_none()) return;
   if (a.is_leaf()) {
     f(path, a.leaf(), b);
     return;
@@ -62,10 +63,11 @@ void Optimizer::Batch::set(std::string_view name, Arrays values) const {
     (*states[i])[name] = Tree(std::move(values[i]));
 }
 
-Optimizer::Optimizer(Rate learning_rate) : schedule_(learning_rate.schedule()) {
-  array step(Scalar(0), uint64);
-  state_["step"] = Tree(step);
-  state_["learning_rate"] = Tree(learning_rate.at(step));
+Optimizer::Optimizer() { state_["step"] = Tree(array(Scalar(0), uint64)); }
+
+Optimizer::Optimizer(Rate learning_rate) : Optimizer() {
+  schedule_ = learning_rate.schedule();
+  state_["learning_rate"] = Tree(learning_rate.at(step()));
 }
 
 void Optimizer::init(const Tree& parameters) {

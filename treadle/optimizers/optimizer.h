@@ -51,29 +51,32 @@ class Optimizer {
   // New parameters, a tree like `gradients`. `parameters` may hold more than
   // that. Throws std::invalid_argument when a gradient has no parameter, or not
   // its shape.
-  Tree apply_gradients(const Tree& gradients, const Tree& parameters);
+  virtual Tree apply_gradients(const Tree& gradients, const Tree& parameters);
 
   // Adds the state of parameters that have none yet, as the first step does.
-  void init(const Tree& parameters);
+  virtual void init(const Tree& parameters);
 
   // {"step", "learning_rate", then a tree like the parameters with a map for
   // each, such as {"m", "v"}}. It may be replaced (when training goes on from a
   // file).
-  const Tree& state() const { return state_; }
-  void set_state(Tree state) { state_ = std::move(state); }
+  virtual const Tree& state() const { return state_; }
+  virtual void set_state(Tree state) { state_ = std::move(state); }
 
-  // Steps taken, uint64; the learning rate of the last step, float32.
-  const array& step() const { return state_.at("step").leaf(); }
-  const array& learning_rate() const {
+  // Steps taken, uint64; the learning rate of the last step, float32. An
+  // optimizer that chooses its own (Adafactor) has none and throws
+  // std::out_of_range.
+  virtual const array& step() const { return state_.at("step").leaf(); }
+  virtual const array& learning_rate() const {
     return state_.at("learning_rate").leaf();
   }
   // A schedule, if there is one, overwrites this at the next step.
-  void set_learning_rate(const array& rate) {
+  virtual void set_learning_rate(const array& rate) {
     state_["learning_rate"] = Tree(rate);
   }
 
  protected:
   explicit Optimizer(Rate learning_rate);
+  Optimizer();  // without a learning rate
 
   // Gradients, parameters and states, one entry for each parameter.
   struct Batch {

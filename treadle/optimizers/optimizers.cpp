@@ -7,6 +7,34 @@
 
 namespace treadle::optimizers {
 
+namespace {
+
+void check_beta(std::string_view op, double beta) {
+  if (beta >= 0 && beta < 1) return;
+  invalid(op, fmt::format("beta is {}; expected [0, 1).", beta));
+}
+
+void check_positive(std::string_view op, std::string_view name, double value) {
+  if (value > 0) return;
+  invalid(op, fmt::format("{} is {}; expected more than 0.", name, value));
+}
+
+void check_not_negative(std::string_view op,
+                        std::string_view name,
+                        double value) {
+  if (value >= 0) return;
+  invalid(op, fmt::format("{} is {}; expected 0 or more.", name, value));
+}
+
+Tree zeros_named(const array& like,
+                 std::initializer_list<std::string_view> names) {
+  Tree t = Tree::map();
+  for (std::string_view name : names) t[name] = zeros_like(like);
+  return t;
+}
+
+}  // namespace
+
 SGD::SGD(Rate learning_rate, SgdOptions options)
     : Optimizer(std::move(learning_rate)), options_(options) {
   if (options.nesterov && (options.momentum <= 0 || options.dampening != 0)) {
@@ -20,7 +48,7 @@ SGD::SGD(Rate learning_rate, SgdOptions options)
 }
 
 Tree SGD::init_single(const array& parameter) const {
-  return Tree::map({{"v", zeros_like(parameter)}});
+  return zeros_named(parameter, {"v"});
 }
 
 Arrays SGD::apply(const Batch& b) {
@@ -32,19 +60,13 @@ Arrays SGD::apply(const Batch& b) {
 
 Adam::Adam(Rate learning_rate, AdamOptions options)
     : Optimizer(std::move(learning_rate)), options_(options) {
-  for (double beta : {options.beta1, options.beta2}) {
-    if (!(beta >= 0 && beta < 1)) {
-      invalid("Adam", fmt::format("beta is {}; expected [0, 1).", beta));
-    }
-  }
-  if (!(options.eps >= 0)) {
-    invalid("Adam", fmt::format("eps is {}; expected 0 or more.", options.eps));
-  }
+  check_beta("Adam", options.beta1);
+  check_beta("Adam", options.beta2);
+  check_not_negative("Adam", "eps", options.eps);
 }
 
 Tree Adam::init_single(const array& parameter) const {
-  return Tree::map(
-      {{"m", zeros_like(parameter)}, {"v", zeros_like(parameter)}});
+  return zeros_named(parameter, {"m", "v"});
 }
 
 Arrays Adam::apply(const Batch& b) {
@@ -74,6 +96,166 @@ Arrays AdamW::apply(const Batch& b) {
                             options_);
   b.set("m", std::move(s.first_moments));
   b.set("v", std::move(s.second_moments));
+  return std::move(s.parameters);
+}
+
+Adamax::Adamax(Rate learning_rate, AdamaxOptions options)
+    : Optimizer(std::move(learning_rate)), options_(options) {
+  check_beta("Adamax", options.beta1);
+  check_beta("Adamax", options.beta2);
+  check_not_negative("Adamax", "eps", options.eps);
+}
+
+Tree Adamax::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"m", "v"});
+}
+
+Arrays Adamax::apply(const Batch& b) {
+  AdamStep s = adamax_update(b.gradients,
+                             b.parameters,
+                             b.get("m"),
+                             b.get("v"),
+                             learning_rate(),
+                             options_);
+  b.set("m", std::move(s.first_moments));
+  b.set("v", std::move(s.second_moments));
+  return std::move(s.parameters);
+}
+
+Adagrad::Adagrad(Rate learning_rate, double eps)
+    : Optimizer(std::move(learning_rate)), eps_(eps) {
+  check_positive("Adagrad", "eps", eps);
+}
+
+Tree Adagrad::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"v"});
+}
+
+Arrays Adagrad::apply(const Batch& b) {
+  SquaresStep s = adagrad_update(
+      b.gradients, b.parameters, b.get("v"), learning_rate(), eps_);
+  b.set("v", std::move(s.squares));
+  return std::move(s.parameters);
+}
+
+RMSprop::RMSprop(Rate learning_rate, double alpha, double eps)
+    : Optimizer(std::move(learning_rate)), alpha_(alpha), eps_(eps) {
+  check_not_negative("RMSprop", "alpha", alpha);
+  check_positive("RMSprop", "eps", eps);
+}
+
+Tree RMSprop::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"v"});
+}
+
+Arrays RMSprop::apply(const Batch& b) {
+  SquaresStep s = rmsprop_update(
+      b.gradients, b.parameters, b.get("v"), learning_rate(), alpha_, eps_);
+  b.set("v", std::move(s.squares));
+  return std::move(s.parameters);
+}
+
+AdaDelta::AdaDelta(Rate learning_rate, double rho, double eps)
+    : Optimizer(std::move(learning_rate)), rho_(rho), eps_(eps) {
+  check_not_negative("AdaDelta", "rho", rho);
+  check_positive("AdaDelta", "eps", eps);
+}
+
+Tree AdaDelta::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"v", "u"});
+}
+
+Arrays AdaDelta::apply(const Batch& b) {
+  AdaDeltaStep s = adadelta_update(b.gradients,
+                                   b.parameters,
+                                   b.get("v"),
+                                   b.get("u"),
+                                   learning_rate(),
+                                   rho_,
+                                   eps_);
+  b.set("v", std::move(s.squares));
+  b.set("u", std::move(s.updates));
+  return std::move(s.parameters);
+}
+
+Lion::Lion(Rate learning_rate, LionOptions options)
+    : Optimizer(std::move(learning_rate)), options_(options) {
+  check_beta("Lion", options.beta1);
+  check_beta("Lion", options.beta2);
+}
+
+Tree Lion::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"m"});
+}
+
+Arrays Lion::apply(const Batch& b) {
+  LionStep s = lion_update(
+      b.gradients, b.parameters, b.get("m"), learning_rate(), options_);
+  b.set("m", std::move(s.moments));
+  return std::move(s.parameters);
+}
+
+Muon::Muon(Rate learning_rate, MuonOptions options)
+    : Optimizer(std::move(learning_rate)), options_(options) {}
+
+Tree Muon::init_single(const array& parameter) const {
+  return zeros_named(parameter, {"v"});
+}
+
+Arrays Muon::apply(const Batch& b) {
+  SgdStep s = muon_update(
+      b.gradients, b.parameters, b.get("v"), learning_rate(), options_);
+  b.set("v", std::move(s.velocities));
+  return std::move(s.parameters);
+}
+
+Adafactor::Adafactor(AdafactorOptions options) : options_(options) {}
+
+Adafactor::Adafactor(Rate learning_rate, AdafactorOptions options)
+    : Optimizer(std::move(learning_rate)), options_(options), has_rate_(true) {}
+
+Tree Adafactor::init_single(const array& parameter) const {
+  Tree t = Tree::map();
+  const Shape& shape = parameter.shape();
+  if (shape.size() < 2) {
+    t["exp_avg_sq"] = zeros_like(parameter);
+  } else {
+    Shape row(shape.begin(), shape.end() - 1), column = row;
+    column.back() = shape.back();
+    t["exp_avg_sq_row"] = zeros(row, parameter.dtype());
+    t["exp_avg_sq_col"] = zeros(column, parameter.dtype());
+  }
+  if (options_.beta1) t["exp_avg"] = zeros_like(parameter);
+  return t;
+}
+
+Arrays Adafactor::apply(const Batch& b) {
+  auto get = [](const Tree& t, std::string_view name) {
+    const Tree* found = t.find(name);
+    return found ? found->leaf() : array();
+  };
+  auto put = [](Tree& t, std::string_view name, const array& value) {
+    if (!value.null()) t[name] = value;
+  };
+  std::vector<AdafactorState> states;
+  for (const Tree* t : b.states) {
+    states.push_back({get(*t, "exp_avg_sq_row"),
+                      get(*t, "exp_avg_sq_col"),
+                      get(*t, "exp_avg_sq"),
+                      get(*t, "exp_avg")});
+  }
+  AdafactorStep s = adafactor_update(b.gradients,
+                                     b.parameters,
+                                     states,
+                                     has_rate_ ? learning_rate() : array(),
+                                     step(),
+                                     options_);
+  for (size_t i = 0; i < s.states.size(); ++i) {
+    put(*b.states[i], "exp_avg_sq_row", s.states[i].row);
+    put(*b.states[i], "exp_avg_sq_col", s.states[i].column);
+    put(*b.states[i], "exp_avg_sq", s.states[i].full);
+    put(*b.states[i], "exp_avg", s.states[i].moment);
+  }
   return std::move(s.parameters);
 }
 

@@ -47,4 +47,108 @@ class AdamW : public Adam {
   double weight_decay_;
 };
 
+// See adamax_update. State: {"m", "v"}.
+class Adamax : public Optimizer {
+ public:
+  explicit Adamax(Rate learning_rate = 1e-3, AdamaxOptions options = {});
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  AdamaxOptions options_;
+};
+
+// See adagrad_update. State: {"v"}. An eps that is not positive throws
+// std::invalid_argument.
+class Adagrad : public Optimizer {
+ public:
+  explicit Adagrad(Rate learning_rate = 1e-2, double eps = 1e-8);
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  double eps_;
+};
+
+// See rmsprop_update. State: {"v"}. A negative alpha, or an eps that is not
+// positive, throws std::invalid_argument; so do rho and eps of AdaDelta.
+class RMSprop : public Optimizer {
+ public:
+  explicit RMSprop(Rate learning_rate = 1e-2,
+                   double alpha = 0.99,
+                   double eps = 1e-8);
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  double alpha_, eps_;
+};
+
+// See adadelta_update. State: {"v", "u"}.
+class AdaDelta : public Optimizer {
+ public:
+  explicit AdaDelta(Rate learning_rate = 1.0,
+                    double rho = 0.9,
+                    double eps = 1e-6);
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  double rho_, eps_;
+};
+
+// See lion_update. State: {"m"}. Betas outside [0, 1) throw
+// std::invalid_argument.
+class Lion : public Optimizer {
+ public:
+  explicit Lion(Rate learning_rate = 1e-4, LionOptions options = {});
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  LionOptions options_;
+};
+
+// See muon_update. State: {"v"}. Meant for the inner matrices of a network;
+// give embeddings, last layers and vectors to another optimizer, by
+// MultiOptimizer.
+class Muon : public Optimizer {
+ public:
+  explicit Muon(Rate learning_rate, MuonOptions options = {});
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  MuonOptions options_;
+};
+
+// See adafactor_update. State: {"exp_avg_sq_row", "exp_avg_sq_col"} or
+// {"exp_avg_sq"}, and with beta1 {"exp_avg"}.
+class Adafactor : public Optimizer {
+ public:
+  explicit Adafactor(AdafactorOptions options = {});
+  // The rate counts only without relative_step.
+  explicit Adafactor(Rate learning_rate, AdafactorOptions options = {});
+
+ protected:
+  Tree init_single(const array& parameter) const override;
+  Arrays apply(const Batch& batch) override;
+
+ private:
+  AdafactorOptions options_;
+  bool has_rate_ = false;
+};
+
 }  // namespace treadle::optimizers

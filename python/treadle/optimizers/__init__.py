@@ -1,7 +1,20 @@
 """Optimizers, schedules and gradient clipping, with MLX's names."""
 
-from treadle._missing import module_getattr
-from treadle.optimizers.optimizers import SGD, Adam, AdamW, Optimizer, clip_grad_norm
+from treadle.optimizers.multi import MultiOptimizer
+from treadle.optimizers.optimizers import (
+    SGD,
+    AdaDelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Lion,
+    Muon,
+    Optimizer,
+    RMSprop,
+    clip_grad_norm,
+)
 from treadle.optimizers.schedulers import (
     cosine_decay,
     exponential_decay,
@@ -9,5 +22,3 @@ from treadle.optimizers.schedulers import (
     linear_schedule,
     step_decay,
 )
-
-__getattr__ = module_getattr(__name__, classes="MultiOptimizer RMSprop Adagrad AdaDelta Adamax Lion Adafactor Muon")
