@@ -28,14 +28,15 @@ def states(mx, optim, steps=4):
     parameters = arrays(mx, PARAMETERS)
     for _ in range(steps):
         parameters = optimizer.apply_gradients(arrays(mx, GRADIENTS), parameters)
-    return [(p, np.array(a)) for p, a in tree_flatten([parameters, optimizer.state])]
+    return {p: np.array(a) for p, a in tree_flatten([parameters, optimizer.state])}
 
 
 def test_a_list_with_filters_is_that_of_mlx():
+    # MLX's order differs from run to run.
     ours, theirs = states(mx, optim), states(mlx.core, mlx.optimizers)
-    assert [p for p, _ in ours] == [p for p, _ in theirs]
-    for (path, a), (_, b) in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6, err_msg=path)
+    assert ours.keys() == theirs.keys() and list(ours)[:2] == ["0.a", "0.layers.0.w"]
+    for path, expected in theirs.items():
+        np.testing.assert_allclose(ours[path], expected, rtol=2e-5, atol=2e-6, err_msg=path)
 
 
 class Model(nn.Module):

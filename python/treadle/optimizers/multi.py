@@ -3,9 +3,13 @@
 from fnmatch import fnmatchcase
 
 from treadle.optimizers.optimizers import Optimizer
-from treadle.utils import ClippedGrads, tree_flatten, tree_merge, tree_unflatten
+from treadle.utils import ClippedGrads, tree_flatten, tree_map_with_path, tree_unflatten
 
 _REST = ("*", "default")
+
+
+def _plain(gradients):
+    return gradients.grads if isinstance(gradients, ClippedGrads) else gradients
 
 
 class MultiOptimizer(Optimizer):
@@ -68,8 +72,7 @@ class MultiOptimizer(Optimizer):
 
     def _parts(self, tree):
         """The tree cut into one for each optimizer."""
-        if isinstance(tree, ClippedGrads):
-            tree = tree.grads
+        tree = _plain(tree)
         if len(self.optimizers) == 1 and self.filters is not None:
             return [tree]
         parts = [[] for _ in self.optimizers]
@@ -84,8 +87,9 @@ class MultiOptimizer(Optimizer):
     def apply_gradients(self, gradients, parameters):
         new = {}
         for optimizer, part in zip(self.optimizers, self._parts(gradients), strict=True):
-            new = tree_merge(new, optimizer.apply_gradients(part, parameters))
-        return new
+            tree_flatten(optimizer.apply_gradients(part, parameters), destination=new)
+        # In the order of the gradients, which is that of the model.
+        return tree_map_with_path(lambda path, _: new[path], _plain(gradients))
 
     @property
     def state(self):
