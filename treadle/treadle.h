@@ -31,6 +31,7 @@
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/cross_entropy.h"
+#include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"

@@ -120,7 +120,7 @@ def test_dtypes(name, dtype):
 
 def test_what_treadle_says_is_not_there_yet():
     w = mx.ones((2, 2))
-    for call in (lambda: mx.linalg.norm(w, "nuc"), lambda: mx.linalg.norm(w, 2), lambda: w.cumsum()):
+    for call in (lambda: mx.linalg.norm(w, "nuc"), lambda: mx.linalg.norm(w, 2)):
         with pytest.raises(NotImplementedError):
             call()
 

@@ -17,11 +17,10 @@ from treadle._missing import module_getattr
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        argpartition argsort block_masked_mm checkpoint cummax cummin cumprod cumsum cumulative_prod
-        cumulative_sum depends dequantize einsum einsum_path export_function export_to_dot exporter from_fp8
-        gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
-        import_function logcumsumexp median partition printoptions qqmm quantize quantized_matmul save save_gguf
-        savez savez_compressed searchsorted segmented_mm set_printoptions sort to_fp8 topk unique
+        argpartition argsort block_masked_mm checkpoint depends dequantize einsum einsum_path export_function
+        export_to_dot exporter from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions
+        hadamard_transform import_function median partition printoptions qqmm quantize quantized_matmul save
+        save_gguf savez savez_compressed searchsorted segmented_mm set_printoptions sort to_fp8 topk unique
     """,
     "random": "multivariate_normal permutation",
     "fast": "cuda_kernel gated_delta_update metal_kernel precompiled_cuda_kernel",
@@ -70,13 +69,6 @@ for _name in (
 del _name
 
 __getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])
-
-# The same for attributes of arrays: methods can be named, properties raise.
-_array_getattr = module_getattr(f"{__name__}.array", "", "cummax cummin cumprod cumsum logcumsumexp")
-for _name in _array_getattr.names:
-    _stand_in = _array_getattr(_name)
-    setattr(array, _name, _stand_in)  # noqa: F405
-del _name, _stand_in
 
 
 def _as_mlx():

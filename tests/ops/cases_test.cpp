@@ -2,6 +2,7 @@
 
 #include "tests/cases/composed.h"
 #include "tests/cases/core.h"
+#include "tests/cases/cumulative.h"
 #include "tests/cases/elementwise.h"
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
@@ -23,6 +24,9 @@ TEST_P(ComposedFunction, PassesAllChecks) { check_all(GetParam()); }
 class FastOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(FastOp, PassesAllChecks) { check_all(GetParam()); }
 
+class CumulativeOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(CumulativeOp, PassesAllChecks) { check_all(GetParam()); }
+
 std::string name(const ::testing::TestParamInfo<OpCase>& info) {
   return info.param.name;
 }
@@ -42,6 +46,10 @@ INSTANTIATE_TEST_SUITE_P(Table,
 INSTANTIATE_TEST_SUITE_P(Table,
                          IndexingOp,
                          ::testing::ValuesIn(indexing_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         CumulativeOp,
+                         ::testing::ValuesIn(cumulative_cases()),
                          name);
 INSTANTIATE_TEST_SUITE_P(Table,
                          ComposedFunction,

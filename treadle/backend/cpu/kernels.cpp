@@ -1,6 +1,7 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/arg_reduce.h"
 #include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/cumulative.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
@@ -9,6 +10,7 @@
 #include "treadle/backend/cpu/reduce.h"
 #include "treadle/backend/cpu/ref/conv.h"
 #include "treadle/backend/cpu/ref/create.h"
+#include "treadle/backend/cpu/ref/cumulative.h"
 #include "treadle/backend/cpu/ref/elementwise.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
@@ -22,6 +24,7 @@
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
@@ -48,6 +51,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
+  table.add<Cumulative>({cumulative(), ref_cumulative()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
   table.add<SliceUpdate>({slice_update(), ref_slice_update()});
