@@ -50,6 +50,7 @@
 #include "treadle/optimizers/multi.h"
 #include "treadle/optimizers/optimizers.h"
 #include "treadle/optimizers/schedules.h"
+#include "treadle/runtime/deterministic.h"
 #include "treadle/train/events.h"
 #include "treadle/train/idx.h"
 #include "treadle/train/progress.h"

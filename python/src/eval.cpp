@@ -1,6 +1,8 @@
 // Starting and awaiting computation.
 #include "treadle/runtime/eval.h"
 
+#include "treadle/runtime/deterministic.h"
+
 #include "bindings.h"
 #include "convert.h"
 #include "tree.h"
@@ -27,6 +29,14 @@ void bind_eval(nb::module_& m) {
       nb::arg("args"),
       "Starts computing all arrays in the arguments; a later use of a value "
       "waits for it.");
+  m.def("set_deterministic",
+        set_deterministic,
+        nb::arg("on"),
+        "True: results do not depend on the number of threads, at the price of "
+        "slower weight gradients of convolutions.");
+  m.def("deterministic",
+        deterministic,
+        "Whether results must not depend on the number of threads.");
 
   // Threads and Python's memory must be done before the interpreter is.
   nb::module_::import_("atexit").attr("register")(nb::cpp_function([] {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/onednn/conv.h"
 #include "treadle/backend/cpu/ref/conv.h"
 
@@ -66,7 +67,8 @@ TEST(ConvKernels, ReferenceGivesTheStoredResultsAndGradients) {
   }
 }
 
-// How many of the fast kernels took the problem; those that did are exact.
+// How many of oneDNN's kernels took the problem; those that did are exact, and
+// so are those that make a matrix product of it, which take all.
 int expect_exact(const ConvGeometry& g,
                  const Shape& x_shape,
                  const Shape& w_shape,
@@ -79,28 +81,39 @@ int expect_exact(const ConvGeometry& g,
   const Tensor y = call(cpu::ref_conv(), ops.forward, {x, w})[0];
   const Tensor ct = integers(dtype, y.spec.shape, 3, 1);
   struct {
-    runtime::Kernel fast, reference;
+    runtime::Kernel onednn, matmul, reference;
     const Op& op;
     std::vector<Tensor> in;
-  } const pairs[] = {
-      {cpu::onednn_conv(), cpu::ref_conv(), ops.forward, {x, w}},
+  } const triples[] = {
+      {cpu::onednn_conv(),
+       cpu::matmul_conv(),
+       cpu::ref_conv(),
+       ops.forward,
+       {x, w}},
       {cpu::onednn_conv_input_grad(),
+       cpu::matmul_conv_input_grad(),
        cpu::ref_conv_input_grad(),
        ops.input,
        {w, ct}},
       {cpu::onednn_conv_weight_grad(),
+       cpu::matmul_conv_weight_grad(),
        cpu::ref_conv_weight_grad(),
        ops.weight,
        {x, ct}},
   };
   int taken = 0;
-  for (const auto& p : pairs) {
-    if (!why_not(p.fast, p.op, p.in).empty()) continue;
-    ++taken;
-    const std::vector<double> want = call(p.reference, p.op, p.in)[0].values();
-    EXPECT_EQ(call(p.fast, p.op, p.in, threads)[0].values(), want)
-        << p.fast.name << " " << name_of(dtype) << " " << what
-        << ", threads=" << threads;
+  for (const auto& t : triples) {
+    const std::vector<double> want = call(t.reference, t.op, t.in)[0].values();
+    for (const runtime::Kernel* k : {&t.onednn, &t.matmul}) {
+      if (!why_not(*k, t.op, t.in).empty()) {
+        EXPECT_EQ(k, &t.onednn) << what;
+        continue;
+      }
+      taken += k == &t.onednn;
+      EXPECT_EQ(call(*k, t.op, t.in, threads)[0].values(), want)
+          << k->name << " " << name_of(dtype) << " " << what
+          << ", threads=" << threads;
+    }
   }
   return taken;
 }
@@ -113,14 +126,14 @@ bool has_onednn() {
 const bool kHasOneDnn = has_onednn();
 
 TEST(ConvKernels, FastOnesAgreeWithTheReferenceOnTheStoredGeometries) {
-  if (!kHasOneDnn) GTEST_SKIP() << "built without oneDNN";
   for (const ConvCase& c : kConvCases) {
     const bool left_out =
         c.name == "stride and input dilation" || c.name == "negative padding";
-    for (Dtype dtype : {float32, bfloat16, float16}) {
+    for (Dtype dtype : {float32, bfloat16, float16, float64}) {
       const int threads = dtype == float32 ? 1 : 2;
+      const bool none = left_out || dtype == float64 || !kHasOneDnn;
       EXPECT_EQ(expect_exact(geometry_of(c), c.x, c.w, dtype, c.name, threads),
-                left_out ? 0 : 3)
+                none ? 0 : 3)
           << c.name;
     }
   }
@@ -208,6 +221,20 @@ TEST(ConvKernels, FastOnesSayWhatTheyDoNotTake) {
       "does not take padding that cuts off");
   EXPECT_EQ(reason({{1, 1}, {0, 0}, {0, 0}, {1, 1}, {1, 1}, 1, false}, float64),
             "takes float32, bfloat16 and float16, not float64");
+}
+
+// Enough positions for several blocks of rows and parts of sums: the same bits
+// for any number of threads.
+TEST(ConvKernels, ThoseByMatrixProductDoNotDependOnTheNumberOfThreads) {
+  const ConvGeometry g{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, 1, false};
+  for (Dtype dtype : {float32, float64}) {
+    const Tensor x = normal(dtype, {5, 30, 31, 24}, 1),
+                 ct = normal(dtype, {5, 30, 31, 20}, 2);
+    const Ops ops(g, x.spec.shape, {20, 3, 3, 24});
+    const runtime::Kernel k = cpu::matmul_conv_weight_grad();
+    EXPECT_EQ(call(k, ops.weight, {x, ct}, 1)[0].values(),
+              call(k, ops.weight, {x, ct}, 3)[0].values());
+  }
 }
 
 // Rounding: at most what a sum of that many float32 products may have.

@@ -82,5 +82,39 @@ TEST(Determinism, AnyNumberOfThreadsGivesTheSameBits) {
   }
 }
 
+// Products with a transposed left factor and weight gradients, where a library
+// sums differently for each number of threads.
+Arrays products(Stream s) {
+  StreamScope scope(s);
+  array a = values({600, 700}, 1), b = values({700, 300}, 2);
+  array x = values({6, 24, 24, 12}, 3), w = values({20, 3, 3, 12}, 4);
+  auto conv = [](const Arrays& in) {
+    return Arrays{conv2d(in[0], in[1], {1, 1}, {1, 1})};
+  };
+  auto [y, g] = vjp(conv, {x, w}, {values({6, 24, 24, 20}, 5)});
+  Arrays out = {matmul(transpose(a), matmul(a, b)), y[0], g[0], g[1]};
+  eval(out);
+  return out;
+}
+
+TEST(Determinism, ProductsDoNotDependOnThreadsWhenAskedNotTo) {
+  struct Scope {
+    Scope() { set_deterministic(true); }
+    ~Scope() { set_deterministic(false); }
+  } deterministic_scope;
+  EXPECT_TRUE(deterministic());
+  Arrays one;
+  {
+    testing::FakeDeviceScope scope(1);
+    one = products(new_stream(gpu));
+    for (const array& a : one) a.data<float>();
+  }
+  for (int threads : {5, 2}) {
+    testing::FakeDeviceScope scope(threads);
+    expect_same_bits(
+        products(new_stream(gpu)), one, std::to_string(threads) + " threads");
+  }
+}
+
 }  // namespace
 }  // namespace treadle

@@ -6,6 +6,7 @@
 
 #include "treadle/base/environment.h"
 #include "treadle/runtime/backend.h"
+#include "treadle/runtime/deterministic.h"
 
 namespace treadle::runtime {
 
@@ -70,7 +71,8 @@ std::shared_ptr<Instance> instance_for(const plan::Program& program,
                                        Device::Type device) {
   Entry& e = entry_for(program, device);
   Hash128 sizes = plan::size_key(program);
-  sizes.hi += uint64_t(backend(device).threads());  // scratch is sized for them
+  // Scratch is sized for the threads; kernels are chosen by the other.
+  sizes.hi += uint64_t(backend(device).threads()) * 2 + deterministic();
   for (auto it = e.instances.begin(); it != e.instances.end(); ++it) {
     if (it->first == sizes) {
       e.instances.splice(e.instances.begin(), e.instances, it);

@@ -4,6 +4,8 @@
 #include <unordered_map>
 
 #include "treadle/graph/trace.h"
+#include "treadle/runtime/backend.h"
+#include "treadle/runtime/deterministic.h"
 #include "treadle/runtime/eval.h"
 #include "treadle/runtime/plan_cache.h"
 
@@ -97,6 +99,8 @@ RegionCall region_call(const Graph& graph, Node& node) {
   RegionCall call;
   call.leaves = bound_leaves(*body, node);
   Hasher h;
+  h.add(uint64_t(backend(node.stream.device.type).threads()) * 2 +
+        deterministic());
   for (Output* o : call.leaves) {
     h.add(uint64_t(o->layout.offset));
     for (int64_t s : o->layout.strides) h.add(uint64_t(s));

@@ -9,7 +9,6 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
-#include "treadle/backend/cpu/ref/move.h"
 #include "treadle/backend/cpu/transpose.h"
 
 namespace treadle::backend::cpu {
@@ -170,7 +169,7 @@ void run(const Job& j) {
 }  // namespace
 
 void copy(const Operand& from, const Operand& to, int threads) {
-  if (from.dtype != to.dtype) return ref_copy(from, to);
+  if (from.dtype != to.dtype) return convert_copy(from, to, threads);
   Job j{static_cast<const char*>(from.data),
         static_cast<char*>(to.data),
         size_of(to.dtype),

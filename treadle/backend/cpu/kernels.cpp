@@ -1,6 +1,7 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/arg_reduce.h"
 #include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
@@ -41,10 +42,13 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Elementwise>({ref_elementwise()});
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
-  table.add<Conv>({onednn_conv(), ref_conv()});
-  table.add<ConvInputGrad>({onednn_conv_input_grad(), ref_conv_input_grad()});
-  table.add<ConvWeightGrad>(
-      {onednn_conv_weight_grad(), ref_conv_weight_grad()});
+  table.add<Conv>({onednn_conv(), matmul_conv(), ref_conv()});
+  table.add<ConvInputGrad>({onednn_conv_input_grad(),
+                            matmul_conv_input_grad(),
+                            ref_conv_input_grad()});
+  table.add<ConvWeightGrad>({onednn_conv_weight_grad(),
+                             matmul_conv_weight_grad(),
+                             ref_conv_weight_grad()});
   table.add<Pool>({pool(), ref_pool()});
   table.add<MeanPoolGrad>({mean_pool_grad(), ref_mean_pool_grad()});
   table.add<MaxPoolGrad>({max_pool_grad(), ref_max_pool_grad()});

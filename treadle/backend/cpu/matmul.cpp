@@ -10,6 +10,7 @@
 #include "treadle/backend/cpu/matmul_small.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
+#include "treadle/runtime/deterministic.h"
 #ifdef TREADLE_HAS_ONEDNN
 #include "treadle/backend/cpu/onednn/engine.h"
 #include "treadle/backend/cpu/onednn/matmul.h"
@@ -96,14 +97,15 @@ int64_t packed_block(const Product& p, Dtype dtype, int threads) {
   if (!rows && (p.m < 1024 || p.n * p.k < (is_half(dtype) ? 1 << 22 : 1 << 20)))
     return 0;
   const int64_t block = std::min<int64_t>(256, (p.m / 4 + 63) / 64 * 64);
-  return p.m / block < threads ? 0 : block;
+  return p.m / block < threads && !deterministic() ? 0 : block;
 }
 
-// A transposed left factor in two-byte elements is read at a third of the
-// speed.
-bool pays_to_turn(const Product& p, Dtype dtype) {
-  return is_half(dtype) && p.batch.empty() && p.a.order == Order::columns &&
-         p.n >= 512 && p.m >= 64;
+// A transposed left factor in two-byte elements is read at a third of the speed.
+// The library's sums over one depend on the number of threads.
+bool must_turn(const Product& p, Dtype dtype) {
+  if (p.a.order != Order::columns) return false;
+  return deterministic() ||
+         (is_half(dtype) && p.batch.empty() && p.n >= 512 && p.m >= 64);
 }
 #endif
 
@@ -129,7 +131,7 @@ Steps steps_of(const Task& task, Library library) {
     s.copy_c = p.dtype != s.compute;
 #ifdef TREADLE_HAS_ONEDNN
     if (library == Library::onednn) {
-      s.copy_a = s.copy_a || pays_to_turn(p, s.compute);
+      s.copy_a = s.copy_a || must_turn(p, s.compute);
       s.block = packed_block(p, s.compute, task.threads);
     }
 #endif
@@ -284,6 +286,13 @@ size_t workspace(const Task& task) {
 #ifdef TREADLE_HAS_ONEDNN
   if (library == Library::onednn && s.road == Road::library) {
     bytes += onednn_bytes(s, task.threads);
+    // A small plan runs on one thread, whatever was planned.
+    if (task.threads > 1 && s.p.m * s.p.n * s.p.k < (1 << 24)) {
+      Task alone = task;
+      alone.threads = 1;
+      s = steps_of(alone, library);
+      bytes = std::max(bytes, s.copies() + onednn_bytes(s, 1));
+    }
   }
 #endif
   return bytes;

@@ -12,6 +12,11 @@ void copy(const runtime::Operand& from,
           const runtime::Operand& to,
           int threads);
 
+// The same where the dtypes differ.
+void convert_copy(const runtime::Operand& from,
+                  const runtime::Operand& to,
+                  int threads);
+
 // Sets all elements to zero.
 void zero(const runtime::Operand& to, int threads);
 

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include <fmt/format.h>
 
-#include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/conv_problem.h"
+#include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
+#include "treadle/backend/cpu/space.h"
+#include "treadle/runtime/deterministic.h"
 #ifdef TREADLE_HAS_ONEDNN
 #include "treadle/backend/cpu/onednn/engine.h"
 #endif
@@ -82,6 +85,9 @@ std::string why_not(const Op& op,
   const ConvProblem p =
       problem_of<O>(op, in[0].shape, in[1].shape, out[0].shape, dtype);
   if (p.has_no_sum()) return "";
+  if (std::is_same_v<O, ConvWeightGrad> && deterministic()) {
+    return "its sums depend on the number of threads";
+  }
   if (!all_one(p.stride) && !all_one(p.input_dilation)) {
     return "does not take stride and input_dilation at once";
   }
@@ -282,24 +288,6 @@ void reverse_taps(const ConvProblem& p,
   }
 }
 
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// Hands out the workspace piece by piece; with null, only counts.
-class Space {
- public:
-  explicit Space(void* at) : at_(static_cast<char*>(at)) {}
-  char* take(size_t bytes) {
-    char* p = at_ ? at_ + used_ : nullptr;
-    used_ += aligned(bytes);
-    return p;
-  }
-  size_t used() const { return used_; }
-
- private:
-  char* at_;
-  size_t used_ = 0;
-};
-
 Dtype compute_dtype(Dtype dtype) {
   // oneDNN's float16 has no fast weight gradient and no fast depthwise kernels.
   return dtype == bfloat16 && is_native(bfloat16) ? bfloat16 : float32;
@@ -342,7 +330,7 @@ size_t perform(const Task& task, bool run) {
   auto place = [&](const Operand& o, bool known) -> char* {
     if (o.dtype == dtype) return static_cast<char*>(o.data);
     char* at = space.take(bytes_of(o, dtype));
-    if (run && known) copy_strided(o, placed(o, dtype, at));
+    if (run && known) copy(o, placed(o, dtype, at), task.threads);
     return at;
   };
   char* const first = place(a, true);
@@ -379,18 +367,32 @@ size_t perform(const Task& task, bool run) {
     if (call.reordered) call.reorder.run({blocked, forwards, pad});
     if (q.backwards) reverse_taps(p, dtype, forwards, w);
   }
-  if (out.dtype != dtype) copy_strided(placed(out, dtype, result), out);
+  if (out.dtype != dtype) copy(placed(out, dtype, result), out, task.threads);
   return space.used();
+}
+
+bool is_small(const Task& task) {
+  size_t bytes = bytes_of(task.out[0], task.out[0].dtype);
+  for (const Operand& o : task.in) bytes += bytes_of(o, o.dtype);
+  return bytes < size_t{256} << 10;
 }
 
 template <class O, Unknown unknown>
 Kernel kernel(std::string_view name) {
-  return {
-      .name = name,
-      .why_not = why_not<O>,
-      .run = [](const Task& task) { perform<O, unknown>(task, true); },
-      .workspace =
-          [](const Task& task) { return perform<O, unknown>(task, false); }};
+  return {.name = name,
+          .why_not = why_not<O>,
+          .run = [](const Task& task) { perform<O, unknown>(task, true); },
+          .workspace =
+              [](const Task& task) {
+                size_t bytes = perform<O, unknown>(task, false);
+                // A small plan runs on one thread, whatever was planned.
+                if (task.threads > 1 && is_small(task)) {
+                  Task alone = task;
+                  alone.threads = 1;
+                  bytes = std::max(bytes, perform<O, unknown>(alone, false));
+                }
+                return bytes;
+              }};
 }
 
 #else
