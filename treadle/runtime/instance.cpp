@@ -307,6 +307,8 @@ class Builder {
       for (uint32_t j = 0; j < call.out.size(); ++j) {
         uint32_t v = call.out_at[j].value;
         bool temp = v >= plan().values.size();
+        // Nobody reads it: the kernel gets no memory for it.
+        if (!temp && plan().values[v].place == Place::none) continue;
         bool owned = !temp && plan().values[v].owned;
         for (auto [oj, i] : pairs) {
           if (oj != j || !takes_over(call, j, i)) continue;
