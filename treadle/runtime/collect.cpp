@@ -6,6 +6,7 @@
 
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
+#include "treadle/runtime/interpreter.h"
 #include "treadle/runtime/kernel.h"
 
 namespace treadle::runtime {
@@ -113,7 +114,9 @@ class Collector {
     for (Output& o : n->outputs()) set_ref(&o, {index, o.index});
   }
 
+  // Without planning the expansion is the reference.
   bool has_kernel(Node* n) const {
+    if (!planning_enabled()) return false;
     Specs in, out;
     for (const array& x : n->inputs()) in.push_back(x.spec());
     for (Output& o : n->outputs()) out.push_back(o.spec);
