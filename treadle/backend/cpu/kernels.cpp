@@ -1,5 +1,6 @@
 // The list of CPU kernels: for each op the fastest first, the reference last.
 #include "treadle/backend/cpu/arg_reduce.h"
+#include "treadle/backend/cpu/attention.h"
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
@@ -23,6 +24,7 @@
 #include "treadle/backend/cpu/take.h"
 #include "treadle/backend/cpu/tape.h"
 #include "treadle/ops/arg_reduce.h"
+#include "treadle/ops/attention.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
@@ -53,6 +55,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MeanPoolGrad>({mean_pool_grad(), ref_mean_pool_grad()});
   table.add<MaxPoolGrad>({max_pool_grad(), ref_max_pool_grad()});
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
+  table.add<Attention>({attention()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<Cumulative>({cumulative(), ref_cumulative()});
