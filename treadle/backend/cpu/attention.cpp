@@ -78,7 +78,105 @@ void forward(const Task& task) {
   });
 }
 
+// The inputs of AttentionGrad: those of Attention, out, lse, dout.
+struct Gradient {
+  AttentionBackward g;
+  int64_t tasks, scratch, parts;  // bytes, for one thread and for all
+  int sinks = -1;                 // which output is the sinks' cotangent
+};
+
+Gradient gradient_of(const Task& task) {
+  const auto& op = static_cast<const AttentionGrad&>(task.op);
+  const Attention forward = op.forward();
+  const size_t n = task.in.size() - 3;
+  Gradient r{};
+  AttentionBackward& g = r.g;
+  g.p = attention_problem(forward, task.in.first(n));
+  g.out = matrix(task.in[n]);
+  const Operand& lse = task.in[n + 1];
+  g.lse = {static_cast<const char*>(lse.data),
+           float32,
+           lse.strides[0],
+           lse.strides[1],
+           lse.strides[2],
+           0};
+  g.dout = matrix(task.in[n + 2]);
+  for (size_t i = 0; i < op.wrt.size(); ++i) {
+    char* to = static_cast<char*>(task.out[i].data);
+    if (op.wrt[i] == 0) g.dq = to;
+    if (op.wrt[i] == 1) g.dk = to;
+    if (op.wrt[i] == 2) g.dv = to;
+    if (op.wrt[i] >= 3) r.sinks = int(i);
+  }
+  const int64_t pieces = attention_pieces(g.p);
+  r.tasks = g.p.batches * g.p.groups * pieces;
+  r.scratch = attention_backward_scratch(g.p);
+  if (pieces > 1) {
+    r.parts = pieces * g.p.batches * g.p.heads * g.p.rows * g.p.depth * 4;
+    r.parts = (r.parts + 63) / 64 * 64;
+  }
+  return r;
+}
+
+size_t backward_workspace(const Task& task) {
+  const Gradient r = gradient_of(task);
+  return size_t(threads_for_tasks(task, r.tasks) * r.scratch + r.parts);
+}
+
+// dq of all pieces, added up in order.
+void merge(const AttentionBackward& g, const float* parts, int threads) {
+  const AttentionProblem& p = g.p;
+  const int64_t size = p.batches * p.heads * p.rows * p.depth;
+  const int64_t pieces = attention_pieces(p);
+  visit_dtype(p.dtype, [&]<class T>() {
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      T* dq = reinterpret_cast<T*>(g.dq);
+      parallel_for(threads, size, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          float sum = 0;
+          for (int64_t k = 0; k < pieces; ++k) sum += parts[k * size + i];
+          dq[i] = static_cast<T>(sum * p.scale);
+        }
+      });
+    }
+  });
+}
+
+void backward(const Task& task) {
+  const Gradient r = gradient_of(task);
+  const AttentionBackward& g = r.g;
+  char* const memory = static_cast<char*>(task.workspace);
+  float* const parts =
+      r.parts && g.dq ? reinterpret_cast<float*>(memory) : nullptr;
+  const int threads = threads_for_tasks(task, r.tasks);
+  if (g.dq || g.dk || g.dv) {
+    Tasks tasks(r.tasks);
+    parallel_workers(threads, [&](int worker) {
+      char* scratch = memory + r.parts + worker * r.scratch;
+      for (int64_t i = 0; tasks.take(&i);)
+        attention_backward_task(g, i, scratch, parts);
+    });
+  }
+  if (parts) merge(g, parts, threads);
+  if (r.sinks < 0 || !task.out[size_t(r.sinks)].data) return;
+  visit_dtype(g.p.dtype, [&]<class T>() {
+    if constexpr (!std::is_same_v<T, complex64_t>) {
+      T* to = static_cast<T*>(task.out[size_t(r.sinks)].data);
+      parallel_tasks(threads, g.p.heads, [&](int64_t h) {
+        to[h] = static_cast<T>(attention_sink_gradient(g, h));
+      });
+    }
+  });
+}
+
 }  // namespace
+
+// Enough tasks for many threads, each with enough keys to be worth it.
+int64_t attention_pieces(const AttentionProblem& p) {
+  constexpr int64_t kTasks = 16, kLeast = 256;
+  const int64_t wanted = (kTasks - 1) / (p.batches * p.groups) + 1;
+  return std::clamp<int64_t>(p.keys / kLeast, 1, wanted);
+}
 
 float AttentionProblem::sink(int64_t head) const {
   const char* at = sinks + head * sink_step * int64_t(size_of(dtype));
@@ -123,6 +221,16 @@ Kernel attention() {
   k.why_not = &why_not;
   k.run = &forward;
   k.workspace = &forward_workspace;
+  k.strided = true;
+  return k;
+}
+
+Kernel attention_grad() {
+  Kernel k;
+  k.name = "cpu::attention_grad";
+  k.why_not = &why_not;
+  k.run = &backward;
+  k.workspace = &backward_workspace;
   k.strided = true;
   return k;
 }

@@ -2,6 +2,8 @@
 // queries, keys as rows: so the maximum and the sum over keys are elementwise,
 // and both products read their left factor by broadcasts. Sums are kept as in
 // Dao 2023, algorithm 1; the order of keys is fixed, whoever computes a task.
+#include <cmath>
+
 #include "treadle/backend/cpu/attention_problem.h"
 #include "treadle/backend/cpu/simd_targets.h"
 
@@ -18,7 +20,7 @@ namespace HWY_NAMESPACE {
 namespace {
 
 // Blocks of queries of a task: they share the keys and values in the cache.
-constexpr int64_t kBlocks = 2;
+constexpr int64_t kBlocks = 4;
 
 int64_t chunk() { return kBlocks * span(); }
 

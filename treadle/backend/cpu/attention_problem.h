@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "treadle/ops/attention.h"
 #include "treadle/runtime/kernel.h"
@@ -73,18 +74,17 @@ void attention_few_merge(const AttentionForward& f,
 // The gradient. dq, dk, dv may be null; they are row-contiguous.
 struct AttentionBackward {
   AttentionProblem p;
-  AttentionOperand out, dout;
-  const float* lse;  // (B, H, rows)
+  AttentionOperand out, dout, lse;  // lse: (B, H, rows)
   char *dq, *dk, *dv;
 };
 // Keys are cut into pieces when there are few heads; then each piece has a sum
 // of its own for dq, `dq_parts`, (pieces, B, H, rows, depth) float32.
 int64_t attention_pieces(const AttentionProblem& p);
-int64_t attention_backward_tasks(const AttentionBackward& g);
 int64_t attention_backward_scratch(const AttentionProblem& p);
 void attention_backward_task(const AttentionBackward& g,
                              int64_t task,
                              char* scratch,
                              float* dq_parts);
+float attention_sink_gradient(const AttentionBackward& g, int64_t head);
 
 }  // namespace treadle::backend::cpu

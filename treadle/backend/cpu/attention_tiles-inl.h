@@ -29,9 +29,8 @@ constexpr int kRows = 8;
 constexpr int kRows = 4;
 #endif
 
-// Queries of a tile: four vectors. Keys of a tile.
-HWY_INLINE int64_t span() { return 4 * int64_t(hn::Lanes(F())); }
-constexpr int64_t kMaxSpan = 4 * int64_t(hn::MaxLanes(F()));
+// Queries of a tile: two vectors. Keys of a tile.
+HWY_INLINE int64_t span() { return 2 * int64_t(hn::Lanes(F())); }
 constexpr int64_t kKeys = 64;
 
 HWY_INLINE int64_t padded(int64_t n) {

@@ -56,6 +56,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MaxPoolGrad>({max_pool_grad(), ref_max_pool_grad()});
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Attention>({attention()});
+  table.add<AttentionGrad>({attention_grad()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<Cumulative>({cumulative(), ref_cumulative()});
