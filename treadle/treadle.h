@@ -45,6 +45,7 @@
 #include "treadle/ops/rope.h"
 #include "treadle/ops/signal.h"
 #include "treadle/ops/softmax.h"
+#include "treadle/ops/sort.h"
 #include "treadle/ops/views.h"
 #include "treadle/optimizers/clip.h"
 #include "treadle/optimizers/multi.h"

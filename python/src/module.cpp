@@ -43,6 +43,7 @@ NB_MODULE(_core, m) {
   bind_products(m);
   bind_reinterpret(m);
   bind_cumulative(m);
+  bind_sort(m);
   bind_conv(m);
   bind_random(m);
   bind_io(m);

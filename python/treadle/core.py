@@ -17,10 +17,10 @@ from treadle._missing import module_getattr
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        argpartition argsort block_masked_mm checkpoint depends dequantize einsum einsum_path export_function
-        export_to_dot exporter from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions
-        hadamard_transform import_function median partition printoptions qqmm quantize quantized_matmul save
-        save_gguf savez savez_compressed searchsorted segmented_mm set_printoptions sort to_fp8 topk unique
+        block_masked_mm checkpoint depends dequantize einsum einsum_path export_function export_to_dot exporter
+        from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
+        import_function printoptions qqmm quantize quantized_matmul save save_gguf savez savez_compressed
+        segmented_mm set_printoptions to_fp8 unique
     """,
     "random": "multivariate_normal permutation",
     "fast": "cuda_kernel gated_delta_update metal_kernel precompiled_cuda_kernel",

@@ -6,6 +6,7 @@
 #include "tests/cases/elementwise.h"
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
+#include "tests/cases/sort.h"
 
 namespace treadle::testing {
 
@@ -23,6 +24,9 @@ TEST_P(ComposedFunction, PassesAllChecks) { check_all(GetParam()); }
 
 class FastOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(FastOp, PassesAllChecks) { check_all(GetParam()); }
+
+class SortOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(SortOp, PassesAllChecks) { check_all(GetParam()); }
 
 class CumulativeOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(CumulativeOp, PassesAllChecks) { check_all(GetParam()); }
@@ -46,6 +50,10 @@ INSTANTIATE_TEST_SUITE_P(Table,
 INSTANTIATE_TEST_SUITE_P(Table,
                          IndexingOp,
                          ::testing::ValuesIn(indexing_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         SortOp,
+                         ::testing::ValuesIn(sort_cases()),
                          name);
 INSTANTIATE_TEST_SUITE_P(Table,
                          CumulativeOp,

@@ -20,7 +20,9 @@
 #include "treadle/backend/cpu/ref/pool.h"
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
+#include "treadle/backend/cpu/ref/sort.h"
 #include "treadle/backend/cpu/scatter.h"
+#include "treadle/backend/cpu/sort.h"
 #include "treadle/backend/cpu/take.h"
 #include "treadle/backend/cpu/tape.h"
 #include "treadle/ops/arg_reduce.h"
@@ -34,6 +36,7 @@
 #include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/sort.h"
 #include "treadle/ops/views.h"
 #include "treadle/plan/tape.h"
 
@@ -60,6 +63,9 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<Cumulative>({cumulative(), ref_cumulative()});
+  table.add<Sort>({sort(), ref_sort()});
+  table.add<ArgSort>({argsort(), ref_argsort()});
+  table.add<SearchSorted>({searchsorted(), ref_searchsorted()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
   table.add<SliceUpdate>({slice_update(), ref_slice_update()});
