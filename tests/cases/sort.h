@@ -12,7 +12,7 @@ inline std::vector<OpCase> sort_cases() {
   // Elements that are far enough apart to keep their order when one of them is
   // moved: a finite difference across a change of order is no derivative.
   auto apart = [](const array& x) {
-    array place = remainder(arange(double(x.size()), int32) * 7, x.size());
+    array place = remainder(arange(double(x.size()), int32) * 11, x.size());
     return x + reshape(astype(place * 8, x.dtype()), x.shape());
   };
   std::vector<OpCase> cases = {
