@@ -185,9 +185,8 @@ struct Task {
     for (int64_t j = 0; j < t.n; ++j) {
       for (int64_t i = 0; i < t.columns; i += lanes) {
         float* at = t.s + j * step + i;
-        const Vf x =
-            hn::Add(hn::LoadU(d, at), hn::LoadU(d, t.mask + j * step + i));
-        hn::StoreU(hn::Max(hn::Set(d, kUnseen), x), d, at);
+        const Vf m = hn::LoadU(d, t.mask + j * step + i);
+        hn::StoreU(hn::Add(hn::LoadU(d, at), m), d, at);
       }
     }
   }

@@ -58,6 +58,9 @@ int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
   return used;
 }
 
+// Scores of -inf alone: weights are 0 / 0.
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
 struct Task {
   const AttentionForward& f;
   const AttentionProblem& p = f.p;
@@ -159,7 +162,7 @@ struct Task {
     const int64_t lanes = int64_t(hn::Lanes(d));
     for (int64_t i = 0; i < n * span(); i += lanes) {
       const Vf x = hn::LoadU(d, s.s + i), m = hn::LoadU(d, s.mask + i);
-      hn::StoreU(hn::Max(hn::Set(d, kUnseen), hn::Add(x, m)), d, s.s + i);
+      hn::StoreU(hn::Add(x, m), d, s.s + i);
     }
   }
 
@@ -181,7 +184,7 @@ struct Task {
       }
       hn::StoreU(top0, d, top);
       hn::StoreU(top1, d, top + lanes);
-      // Scores of -inf alone give sums of 0, and 0 / 0 at the end.
+      // Where all scores are -inf so far, what this adds is dropped later.
       const Vf none = hn::Set(d, -kInf);
       const Vf by0 = hn::IfThenElse(hn::Eq(top0, none), hn::Zero(d), top0);
       const Vf by1 = hn::IfThenElse(hn::Eq(top1, none), hn::Zero(d), top1);
@@ -281,6 +284,12 @@ struct Task {
     finish();
   }
 
+  float logarithm(int64_t g) const {
+    if (blind(g) || s.top[g] == kUnseen) return kBlind;
+    if (s.top[g] == -kInf) return kNan;
+    return (s.top[g] + std::log2(s.sum[g])) * kLn2;
+  }
+
   void finish() const {
     for (int64_t g = 0; g < count; ++g) {
       const Row r = row(g);
@@ -288,13 +297,12 @@ struct Task {
       if (f.out) {
         store_row(s.o + g * o_row,
                   p.width,
-                  1.0f / s.sum[g],
+                  s.top[g] == -kInf ? kNan : 1.0f / s.sum[g],
                   p.dtype,
                   f.out + at * p.width * int64_t(size_of(p.dtype)));
       }
       if (!f.lse) continue;
-      const bool none = blind(g) || s.top[g] == kUnseen;
-      f.lse[at] = none ? kBlind : (s.top[g] + std::log2(s.sum[g])) * kLn2;
+      f.lse[at] = logarithm(g);
     }
   }
 };
