@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "treadle/ops/views.h"
 #include "treadle/plan/fuse.h"
 #include "treadle/plan/plan.h"
 #include "treadle/plan/recompute.h"
@@ -67,9 +68,16 @@ class Planner {
     }
     std::unordered_multimap<uint64_t, uint32_t> seen;
     for (uint32_t n = 0; n < p_.nodes.size(); ++n) {
-      if (!live_[n] || merge(n, seen)) continue;
+      if (!live_[n]) continue;
       const Node& node = *p_.nodes[n].node;
       uint32_t out = p_.nodes[n].first_out;
+      if (as<Identity>(*node.op) && !p_.wanted[out]) {
+        // Another name for its input, so that what is made from either merges.
+        value(out).same_as = same(p_.inputs_of(n)[0]);
+        live_[n] = 0;
+        continue;
+      }
+      if (merge(n, seen)) continue;
       if (node.op->kind() == OpKind::view) {
         resolve_view(n, out);
         continue;
