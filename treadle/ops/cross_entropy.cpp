@@ -89,12 +89,11 @@ Arrays CrossEntropyGrad::expand(const Arrays& x) const {
   array v = astype(x[0], working(x[0].dtype()));
   // From the logits alone, so that derivatives of this are whole.
   array e = exp(v - stop_gradient(max(v, -1, true)));
-  array p = e / sum(e, -1, true);
-  array hit = astype(hits(v, x[1]), v.dtype());
-  array d = smoothing == 0
-                ? p - hit
-                : p - (1 - smoothing) * hit - smoothing / double(v.shape(-1));
-  return {astype(d * expand_dims(x[3], -1), x[0].dtype())};
+  array ct = expand_dims(x[3], -1);
+  array d = e * (ct / sum(e, -1, true)) -
+            select(hits(v, x[1]), (1 - smoothing) * ct, 0);
+  if (smoothing > 0) d = d - smoothing / double(v.shape(-1)) * ct;
+  return {astype(d, x[0].dtype())};
 }
 
 Mapped CrossEntropyGrad::vmap(const Arrays& x,

@@ -7,6 +7,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/cross_entropy.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/reduce.h"
@@ -73,6 +74,24 @@ void warn_of_ambiguous_weights() {
       stderr);
 }
 
+// Class indices along any axis (`hit` is true at them), or probabilities.
+// Everything is elementwise or a sum along the row, so loss and gradient are
+// one pass over the logits each; a gather would cut that in two. The shift
+// keeps both terms small, so their difference is exact for large logits too.
+array pointwise(const array& logits,
+                const array& targets,
+                const array& hit,
+                int axis,
+                double smoothing) {
+  array x = astype(logits, at_least_float(logits.dtype()));
+  x = x - stop_gradient(max(x, axis, true));
+  array score =
+      hit.null() ? sum(x * targets, axis) : sum(select(hit, x, 0), axis);
+  array rest = log(sum(exp(x), axis));
+  if (smoothing == 0) return rest - score;
+  return rest - (1 - smoothing) * score - smoothing * mean(x, axis);
+}
+
 }  // namespace
 
 array cross_entropy(const array& logits,
@@ -111,25 +130,17 @@ array cross_entropy(const array& logits,
             "probabilities.");
   }
 
-  // Everything is elementwise or a sum along the row, so loss and gradient are
-  // one pass over the logits each; a gather would cut that in two. The shift
-  // keeps both terms small, so their difference is exact for large logits too.
-  array x = astype(logits, at_least_float(logits.dtype()));
-  x = x - stop_gradient(max(x, axis, true));
-  array hit, score;
+  array hit, loss;
   if (indices) {
     hit = equal(class_numbers(classes, axis, logits.ndim(), targets.dtype()),
                 expand_dims(targets, axis));
-    score = sum(select(hit, x, 0), axis);
-  } else {
-    score = sum(x * targets, axis);
   }
-  array loss = log(sum(exp(x), axis));
-  if (o.label_smoothing > 0) {
-    loss = loss - (1 - o.label_smoothing) * score -
-           o.label_smoothing * mean(x, axis);
+  if (indices && axis + 1 == logits.ndim() && is_floating(logits.dtype()) &&
+      classes > 0) {
+    loss = astype(fast::cross_entropy(logits, targets, o.label_smoothing),
+                  logits.dtype());
   } else {
-    loss = loss - score;
+    loss = pointwise(logits, targets, hit, axis, o.label_smoothing);
   }
 
   array class_weights = o.class_weights;
