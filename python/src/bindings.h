@@ -33,6 +33,7 @@ void bind_autodiff(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);
 void bind_nn(nanobind::module_& m);
 void bind_nn_activations(nanobind::module_& m);
+void bind_nn_attention(nanobind::module_& m);
 void bind_nn_losses(nanobind::module_& m);
 void bind_nn_trees(nanobind::module_& m);
 void bind_optimizers(nanobind::module_& m);

@@ -61,6 +61,26 @@ void bind_layers(nb::module_& m) {
       "bias"_a = true,
       R"(The weight (out, in) and bias (out,) that Linear starts from, uniform in :math:`\pm 1 / \sqrt{\text{in}}`.)");
   m.def(
+      "bilinear",
+      [](const array& x1, const array& x2, const array& w, const array* bias) {
+        return wrap(nn::bilinear(x1, x2, w, or_null(bias)));
+      },
+      "x1"_a,
+      "x2"_a,
+      "w"_a,
+      "bias"_a.none() = nb::none(),
+      "x1^T W x2 + b: x1 (..., I), x2 (..., J), w (O, J, I) -> (..., O).");
+  m.def(
+      "bilinear_init",
+      [](int in1, int in2, int out, bool bias) {
+        return to_dict(nn::bilinear_init(in1, in2, out, bias));
+      },
+      "input1_dims"_a,
+      "input2_dims"_a,
+      "output_dims"_a,
+      "bias"_a = true,
+      "The weight (out, in2, in1) and bias (out,) that Bilinear starts from.");
+  m.def(
       "embedding",
       [](const Operand& x, const array& w) {
         return wrap(nn::embedding(x.to_array(), w));
@@ -228,6 +248,41 @@ void bind_norms(nb::module_& m) {
       "those of x.");
 }
 
+void bind_other_norms(nb::module_& m) {
+  m.def(
+      "group_norm",
+      [](const array& x,
+         int groups,
+         const array* weight,
+         const array* bias,
+         double eps,
+         bool pytorch_compatible) {
+        return wrap(nn::group_norm(x,
+                                   groups,
+                                   or_null(weight),
+                                   or_null(bias),
+                                   eps,
+                                   pytorch_compatible));
+      },
+      "x"_a,
+      "groups"_a,
+      "weight"_a.none(),
+      "bias"_a.none(),
+      "eps"_a = 1e-5,
+      "pytorch_compatible"_a = false,
+      "Groups of channels normalised over space; x (N, ..., C).");
+  m.def(
+      "instance_norm",
+      [](const array& x, const array* weight, const array* bias, double eps) {
+        return wrap(nn::instance_norm(x, or_null(weight), or_null(bias), eps));
+      },
+      "x"_a,
+      "weight"_a.none(),
+      "bias"_a.none(),
+      "eps"_a = 1e-5,
+      "Each channel of each example normalised over space; x (N, ..., C).");
+}
+
 void bind_dropout(nb::module_& m) {
   using Dropout = array (*)(const array&, double, const array&);
   auto add = [&m](const char* name, Dropout f, const char* doc) {
@@ -305,7 +360,9 @@ void bind_nn(nb::module_& core) {
   bind_layers(m);
   bind_nn_conv(m);
   bind_norms(m);
+  bind_other_norms(m);
   bind_dropout(m);
+  bind_nn_attention(m);
   bind_nn_losses(m);
   bind_init(m);
   bind_nn_trees(m);

@@ -70,6 +70,51 @@ ROWS = [
     ("BatchNorm", [3], {}, [6, 3], {"training": False}),
     ("Dropout", [0.25], {}, [2, 5], {"training": False}),
     ("Dropout", [0.0], {}, [2, 5], {}),
+    ("Dropout2d", [0.25], {}, [2, 3, 3, 2], {"training": False}),
+    ("Dropout3d", [0.0], {}, [2, 3, 3, 2, 2], {}),
+    ("Bilinear", [4, 4, 3], {}, [2, 5, 4], {"call": "pair"}),
+    ("Bilinear", [4, 4, 3], {"bias": False}, [3, 4], {"call": "pair"}),
+    ("Embedding", [7, 3], {}, [2, 5], {"integers": 7}),
+    ("Embedding", [7, 3], {}, [], {"integers": 7}),
+    ("LayerNorm", [5], {}, [2, 3, 5], {}),
+    ("LayerNorm", [5, 1e-2], {"bias": False}, [3, 5], {}),
+    ("LayerNorm", [5], {"affine": False}, [5], {}),
+    ("RMSNorm", [5], {}, [2, 3, 5], {}),
+    ("RMSNorm", [5, 1e-2], {}, [3, 5], {}),
+    ("GroupNorm", [2, 6], {}, [2, 3, 3, 6], {}),
+    ("GroupNorm", [3, 6, 1e-3], {"pytorch_compatible": True}, [2, 4, 6], {}),
+    ("GroupNorm", [6, 6], {"affine": False}, [2, 4, 6], {}),
+    ("InstanceNorm", [3], {}, [2, 4, 4, 3], {}),
+    ("InstanceNorm", [3, 1e-3], {"affine": True}, [2, 5, 3], {}),
+    ("RoPE", [4], {}, [2, 3, 5, 6], {}),
+    ("RoPE", [6, True], {"base": 100, "scale": 0.5}, [1, 5, 6], {}),
+    ("SinusoidalPositionalEncoding", [6], {}, [2, 3], {"scale": 5}),
+    (
+        "SinusoidalPositionalEncoding",
+        [4],
+        {"min_freq": 0.01, "max_freq": 2, "scale": 1.5, "cos_first": True, "full_turns": True},
+        [3],
+        {},
+    ),
+    ("SinusoidalPositionalEncoding", [2], {}, [3], {}),
+    ("ALiBi", [], {}, [2, 3, 4, 5], {}),
+    ("ALiBi", [], {}, [1, 8, 2, 3], {}),
+    ("MultiHeadAttention", [6, 2], {}, [2, 4, 6], {"call": "triple"}),
+    ("MultiHeadAttention", [6, 3], {"bias": True}, [2, 4, 6], {"call": "causal"}),
+    (
+        "MultiHeadAttention",
+        [6, 2],
+        {"query_input_dims": 4, "key_input_dims": 4, "value_dims": 8, "value_output_dims": 3},
+        [1, 5, 4],
+        {"call": "triple"},
+    ),
+    ("TransformerEncoderLayer", [4, 2], {}, [2, 3, 4], {"call": "masks 1"}),
+    ("TransformerEncoderLayer", [4, 2, 6], {"norm_first": False}, [2, 3, 4], {"call": "masks 1"}),
+    ("TransformerEncoder", [2, 4, 2, 6], {}, [2, 3, 4], {"call": "masks 1"}),
+    ("TransformerDecoderLayer", [4, 2, 6], {}, [2, 3, 4], {"call": "pair masks 2"}),
+    ("TransformerDecoderLayer", [4, 2, 6], {"norm_first": False}, [2, 3, 4], {"call": "pair masks 2"}),
+    ("TransformerDecoder", [1, 4, 2, 6], {}, [2, 3, 4], {"call": "pair masks 2"}),
+    ("Transformer", [4, 2, 1, 1, 6], {}, [2, 3, 4], {"call": "pair masks 3"}),
 ]
 
 
@@ -94,6 +139,16 @@ def fill_parameters(layer):
         layer.update(tree_unflatten(filled))
 
 
+def call(layer, kind, x):
+    """What a row's layer is called with: the input, once, twice or three times, a causal mask, or no masks."""
+    if kind == "causal":
+        mask = layer.create_additive_causal_mask(x.shape[1])
+        return layer(x, x, x, mask)
+    inputs = {"triple": 3, "pair": 2}.get(kind.split()[0], 1)
+    masks = int(kind.split()[-1]) if "masks" in kind else 0
+    return layer(*[x] * inputs, *[None] * masks)
+
+
 def numbers(values):
     return [float(f"{v:.7g}") for v in np.array(values, dtype=np.float64).ravel()]
 
@@ -108,28 +163,37 @@ def run(row):
     layer.train(options.get("training", True))
     shapes = {k: list(v.shape) for k, v in tree_flatten(layer.parameters())}
     fill_parameters(layer)
+    integers = options.get("integers", 0)
     x = fill(input_shape, 0, options.get("scale", 1.0))
+    if integers:
+        x = mx.floor((x + 1) * (integers / 2)).astype(mx.int32)
+    kind = options.get("call", "once")
 
     def loss(parameters, x):
         layer.update(parameters)
-        y = layer(x)
+        y = call(layer, kind, x)
         return (y * fill(y.shape, 7)).sum(), y
 
     trainable = layer.trainable_parameters()
-    (_, y), (parameter_grads, x_grad) = mx.value_and_grad(loss, argnums=(0, 1))(trainable, x)
+    if integers:
+        (_, y), parameter_grads = mx.value_and_grad(loss)(trainable, x)
+        x_grad = None
+    else:
+        (_, y), (parameter_grads, x_grad) = mx.value_and_grad(loss, argnums=(0, 1))(trainable, x)
     mx.eval(y, parameter_grads, x_grad)
     layer.update(trainable)
     result = {
         "class": name,
         "args": args,
         "kwargs": kwargs,
-        "input": {"shape": input_shape, "scale": options.get("scale", 1.0)},
+        "input": {"shape": input_shape, "scale": options.get("scale", 1.0), "integers": integers},
+        "call": kind,
         "training": options.get("training", True),
         "repr": repr(layer),
         "parameters": shapes,
         "trainable": [k for k, _ in tree_flatten(trainable)],
         "output": described(y),
-        "input_gradient": described(x_grad),
+        "input_gradient": None if x_grad is None else described(x_grad),
         "gradients": {k: described(v) for k, v in tree_flatten(parameter_grads)},
         "state_after": {k: described(v) for k, v in tree_flatten(layer.parameters()) if "running" in k},
     }

@@ -2,13 +2,18 @@
 #include <gmock/gmock.h>
 
 #include "treadle/nn/modules/activations.h"
+#include "treadle/nn/modules/attention.h"
 #include "treadle/nn/modules/conv.h"
 #include "treadle/nn/modules/dropout.h"
+#include "treadle/nn/modules/embedding.h"
 #include "treadle/nn/modules/linear.h"
 #include "treadle/nn/modules/normalization.h"
 #include "treadle/nn/modules/pooling.h"
+#include "treadle/nn/modules/position.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/index.h"
+#include "treadle/ops/matmul.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -115,6 +120,83 @@ TEST(Pooling, RefusesWindowsThatMakeNoSense) {
 TEST(GELU, RefusesAnUnknownApproximation) {
   EXPECT_THAT(message_of([] { GELU("exact"); }),
               HasSubstr("approx is 'exact'; expected"));
+}
+
+TEST(Dropout, DrawsAnotherMaskAtEachCallOfACompiledStep) {
+  Dropout d(0.5);
+  Dropout2d d2(0.5);
+  auto step = compile([&](const Arrays& x) {
+    return Arrays{d(x[0]), d2(reshape(x[0], {4, 4, 64}))};
+  });
+  Arrays first = step({ones({1024})}), second = step({ones({1024})});
+  for (int i : {0, 1}) {
+    EXPECT_GT(sum(not_equal(first[size_t(i)], second[size_t(i)])).item<int>(),
+              100);
+  }
+}
+
+TEST(Embedding, TiesItsTableToALastLayer) {
+  Embedding e(5, 3);
+  e.weight = fill({5, 3}, 1);
+  expect_values(e.as_linear(e(array({2, 0}))),
+                matmul(take(e.weight, array({2, 0}), 0), transpose(e.weight))
+                    .to_vector<double>());
+  EXPECT_THAT(message_of([&] { e(array({1.0f})); }),
+              HasSubstr("expected integers"));
+}
+
+struct Doubled : Module {
+  explicit Doubled(Embedding e) : inner(std::move(e)) {}
+  Embedding inner;
+  TREADLE_MODULE(Doubled, inner)
+  array operator()(const array& x) const { return 2 * inner(x); }
+  array as_linear(const array& x) const { return inner.as_linear(x) / 2; }
+};
+
+TEST(AnyEmbedding, IsExchangeableAndCopiedByValue) {
+  struct Model : Module {
+    AnyEmbedding tokens = Embedding(5, 3);
+    TREADLE_MODULE(Model, tokens)
+  };
+  Model a;
+  Model b = a;
+  a.tokens.try_as<Embedding>()->weight = ones({5, 3});
+  expect_values(a.tokens(array({1})), {1, 1, 1});
+  EXPECT_NE(b.tokens(array({1})).to_vector<float>()[0], 1);
+  a.tokens = Doubled(*a.tokens.try_as<Embedding>());
+  expect_values(a.tokens(array({1})), {2, 2, 2});
+  expect_values(a.tokens.as_linear(ones({1, 3})), {1.5, 1.5, 1.5, 1.5, 1.5});
+  EXPECT_EQ(a.parameters().flatten()[0].first, "tokens.inner.weight");
+  EXPECT_EQ(a.tokens.try_as<Embedding>(), nullptr);
+  EXPECT_THAT(message_of([] { AnyEmbedding()(array({1})); }),
+              HasSubstr("no layer has been put here"));
+}
+
+TEST(MultiHeadAttention, SeesOnlyWhatTheMaskShows) {
+  random::seed(1);
+  MultiHeadAttention m(8, 2);
+  array x = random::normal({2, 5, 8});
+  array all = m(x, "causal");
+  array additive = m(x, additive_causal_mask(5));
+  expect_values(additive, all.to_vector<double>(), 2e-6);
+  array first = m(slice(x, {0, 0, 0}, {2, 2, 8}), "causal");
+  expect_values(
+      slice(all, {0, 0, 0}, {2, 2, 8}), first.to_vector<double>(), 2e-6);
+  EXPECT_THAT(message_of([&] { m(x, "upper"); }),
+              HasSubstr("the mask is 'upper'; expected 'causal'"));
+  EXPECT_THAT(message_of([] { MultiHeadAttention(8, 3); }),
+              HasSubstr("8 features for 3 heads"));
+}
+
+TEST(Norms, RefuseWhatMakesNoSense) {
+  EXPECT_THROW(LayerNorm(3, 0), std::invalid_argument);
+  EXPECT_THROW(RMSNorm(3, -1), std::invalid_argument);
+  EXPECT_THROW(GroupNorm(4, 6), std::invalid_argument);
+  EXPECT_THAT(message_of([] {
+                InstanceNorm(3)(zeros({2, 3}));
+              }),
+              HasSubstr("expected at least 3 axes"));
+  EXPECT_THROW(SinusoidalPositionalEncoding(3), std::invalid_argument);
 }
 
 }  // namespace

@@ -80,4 +80,53 @@ array batch_norm_with(const array& x,
                 eps);
 }
 
+namespace {
+
+array normalised(const array& x, const Axes& axes, double eps) {
+  array centred = x - mean(x, axes, true);
+  return centred * rsqrt(mean(square(centred), axes, true) + eps);
+}
+
+array affine(array y, const array& weight, const array& bias) {
+  if (!weight.null()) y = y * weight;
+  return bias.null() ? y : y + bias;
+}
+
+}  // namespace
+
+array group_norm(const array& x,
+                 int groups,
+                 const array& weight,
+                 const array& bias,
+                 double eps,
+                 bool pytorch_compatible) {
+  if (x.ndim() < 2 || groups <= 0 || x.shape(-1) % groups != 0) {
+    invalid("group_norm",
+            fmt::format("the input is {}; expected (N, ..., C) with C "
+                        "divisible by {} groups.",
+                        to_string(x.spec()),
+                        groups));
+  }
+  const int64_t size = x.shape(-1) / groups;
+  array y = pytorch_compatible ? reshape(x, {x.shape(0), -1, groups, size})
+                               : reshape(x, {x.shape(0), -1, size, groups});
+  y = normalised(y, pytorch_compatible ? Axes{1, 3} : Axes{1, 2}, eps);
+  return affine(reshape(y, x.shape()), weight, bias);
+}
+
+array instance_norm(const array& x,
+                    const array& weight,
+                    const array& bias,
+                    double eps) {
+  if (x.ndim() < 3) {
+    invalid("instance_norm",
+            fmt::format("the input is {}; expected at least 3 axes, (N, ..., "
+                        "C).",
+                        to_string(x.spec())));
+  }
+  Axes space;
+  for (int i = 1; i + 1 < x.ndim(); ++i) space.push_back(i);
+  return affine(normalised(x, space, eps), weight, bias);
+}
+
 }  // namespace treadle::nn

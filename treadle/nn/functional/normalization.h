@@ -32,4 +32,25 @@ array batch_norm_with(const array& x,
                       const array& var,
                       double eps = 1e-5);
 
+// Of LayerNorm and RMSNorm see treadle::fast (ops/norms.h).
+
+// Channels in groups, each normalised over space with mean and variance of its
+// own: (x - E[x]) / sqrt(Var[x] + eps) weight + bias. x (N, ..., C), weight and
+// bias (C,) or null. Group g of `groups` holds the channels g, g + groups, ...,
+// as in MLX; with `pytorch_compatible` the C / groups that follow each other.
+// (Wu & He 2018)
+array group_norm(const array& x,
+                 int groups,
+                 const array& weight,
+                 const array& bias,
+                 double eps = 1e-5,
+                 bool pytorch_compatible = false);
+
+// Each channel of each example normalised over space. x (N, ..., C) of at least
+// three axes. (Ulyanov et al. 2016)
+array instance_norm(const array& x,
+                    const array& weight,
+                    const array& bias,
+                    double eps = 1e-5);
+
 }  // namespace treadle::nn

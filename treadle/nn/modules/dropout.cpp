@@ -8,18 +8,25 @@
 
 namespace treadle::nn {
 
-Dropout::Dropout(double p) : p_(p) {
-  if (!(p >= 0 && p < 1)) {
-    invalid("Dropout",
-            fmt::format("the probability is {}; expected [0, 1).", p));
-  }
+namespace {
+
+double checked(std::string_view op, double p) {
+  if (p >= 0 && p < 1) return p;
+  invalid(op, fmt::format("the probability is {}; expected [0, 1).", p));
 }
 
-array Dropout::operator()(const array& x, const array& key) const {
-  ModuleScope scope(label());
-  return training() ? dropout(x, p_, key) : x;
-}
+}  // namespace
 
-std::string Dropout::extra_repr() const { return "p=" + python(p_); }
+#define TREADLE_DROPOUT(Class, function)                            \
+  Class::Class(double p) : p_(checked(#Class, p)) {}                \
+  array Class::operator()(const array& x, const array& key) const { \
+    ModuleScope scope(label());                                     \
+    return training() ? function(x, p_, key) : x;                   \
+  }                                                                 \
+  std::string Class::extra_repr() const { return "p=" + python(p_); }
+TREADLE_DROPOUT(Dropout, dropout)
+TREADLE_DROPOUT(Dropout2d, dropout2d)
+TREADLE_DROPOUT(Dropout3d, dropout3d)
+#undef TREADLE_DROPOUT
 
 }  // namespace treadle::nn

@@ -4,6 +4,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/nn/functional/linear.h"
+#include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
 
@@ -27,6 +28,28 @@ std::string Linear::extra_repr() const {
 
 std::string Linear::brief() const {
   return fmt::format("{}->{}", weight.shape(1), weight.shape(0));
+}
+
+Bilinear::Bilinear(int input1_dims,
+                   int input2_dims,
+                   int output_dims,
+                   bool with_bias) {
+  Tree t = bilinear_init(input1_dims, input2_dims, output_dims, with_bias);
+  weight = t.at("weight").leaf();
+  if (with_bias) bias = t.at("bias").leaf();
+}
+
+array Bilinear::operator()(const array& x1, const array& x2) const {
+  ModuleScope scope(label());
+  return bilinear(x1, x2, weight, bias);
+}
+
+std::string Bilinear::extra_repr() const {
+  return fmt::format("input1_dims={}, input2_dims={}, output_dims={}, bias={}",
+                     weight.shape(2),
+                     weight.shape(1),
+                     weight.shape(0),
+                     python(!bias.null()));
 }
 
 }  // namespace treadle::nn

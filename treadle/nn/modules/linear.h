@@ -22,6 +22,21 @@ struct Linear : Module {
   std::string brief() const override;
 };
 
+// x1^T W x2 + b; see bilinear. weight (output_dims, input2_dims, input1_dims).
+struct Bilinear : Module {
+  Bilinear(int input1_dims,
+           int input2_dims,
+           int output_dims,
+           bool with_bias = true);
+
+  array weight;
+  array bias;  // null without bias
+  TREADLE_MODULE(Bilinear, weight, bias)
+
+  array operator()(const array& x1, const array& x2) const;
+  std::string extra_repr() const override;
+};
+
 // Gives back what it gets.
 struct Identity : Module {
   TREADLE_MODULE(Identity)

@@ -65,15 +65,22 @@ from treadle.nn.layers.convolution import Conv1d, Conv2d, Conv3d
 from treadle.nn.layers.convolution_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from treadle.nn.layers.dropout import Dropout, Dropout2d, Dropout3d
 from treadle.nn.layers.embedding import Embedding
-from treadle.nn.layers.linear import Identity, Linear
-from treadle.nn.layers.normalization import BatchNorm
+from treadle.nn.layers.linear import Bilinear, Identity, Linear
+from treadle.nn.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from treadle.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from treadle.nn.layers.positional_encoding import ALiBi, RoPE, SinusoidalPositionalEncoding
+from treadle.nn.layers.transformer import (
+    MultiHeadAttention,
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __getattr__ = module_getattr(
     "treadle.nn",
-    classes="""Bilinear GroupNorm InstanceNorm LayerNorm RMSNorm RNN GRU LSTM MultiHeadAttention Transformer
-        TransformerEncoder TransformerDecoder TransformerEncoderLayer TransformerDecoderLayer ALiBi RoPE
-        SinusoidalPositionalEncoding Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear
-        ShardedToAllLinear QuantizedAllToShardedLinear QuantizedShardedToAllLinear FullyShardedModule""",
+    classes="""RNN GRU LSTM Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear
+        QuantizedAllToShardedLinear QuantizedShardedToAllLinear FullyShardedModule""",
     functions="quantize fully_shard shard_linear shard_inplace sum_gradients",
 )

@@ -1,0 +1,127 @@
+#include "treadle/nn/modules/transformer.h"
+
+#include "treadle/base/error.h"
+#include "treadle/nn/modules/linear.h"
+#include "treadle/ops/elementwise.h"
+
+namespace treadle::nn {
+
+namespace {
+
+int mlp_dims(int dims, const TransformerOptions& o) {
+  return o.mlp_dims ? o.mlp_dims : 4 * dims;
+}
+
+// x + f(norm(x)), or norm(x + f(x)).
+template <class F>
+array block(const array& x, const LayerNorm& norm, bool norm_first, F f) {
+  return norm_first ? x + f(norm(x)) : norm(x + f(x));
+}
+
+}  // namespace
+
+TransformerEncoderLayer::TransformerEncoderLayer(int dims,
+                                                 int num_heads,
+                                                 const TransformerOptions& o)
+    : attention(dims, num_heads),
+      ln1(dims),
+      ln2(dims),
+      linear1(Linear(dims, mlp_dims(dims, o))),
+      linear2(Linear(mlp_dims(dims, o), dims)),
+      dropout1(o.dropout),
+      dropout2(o.dropout),
+      activation_(o.activation),
+      norm_first_(o.norm_first) {}
+
+array TransformerEncoderLayer::operator()(const array& x,
+                                          const Mask& mask) const {
+  ModuleScope scope(label());
+  array y = block(x, ln1, norm_first_, [&](const array& v) {
+    return dropout1(attention(v, mask));
+  });
+  return block(y, ln2, norm_first_, [&](const array& v) {
+    return linear2(dropout2(activation_(linear1(v))));
+  });
+}
+
+TransformerEncoder::TransformerEncoder(int num_layers,
+                                       int dims,
+                                       int num_heads,
+                                       const TransformerOptions& o)
+    : ln(dims) {
+  for (int i = 0; i < num_layers; ++i) layers.emplace_back(dims, num_heads, o);
+}
+
+array TransformerEncoder::operator()(const array& x, const Mask& mask) const {
+  array y = x;
+  for (const TransformerEncoderLayer& layer : layers) y = layer(y, mask);
+  return ln(y);
+}
+
+TransformerDecoderLayer::TransformerDecoderLayer(int dims,
+                                                 int num_heads,
+                                                 const TransformerOptions& o)
+    : self_attention(dims, num_heads),
+      cross_attention(dims, num_heads),
+      ln1(dims),
+      ln2(dims),
+      ln3(dims),
+      linear1(Linear(dims, mlp_dims(dims, o))),
+      linear2(Linear(mlp_dims(dims, o), dims)),
+      dropout1(o.dropout),
+      dropout2(o.dropout),
+      dropout3(o.dropout),
+      activation_(o.activation),
+      norm_first_(o.norm_first) {}
+
+array TransformerDecoderLayer::operator()(const array& x,
+                                          const array& memory,
+                                          const Mask& x_mask,
+                                          const Mask& memory_mask) const {
+  ModuleScope scope(label());
+  array y = block(x, ln1, norm_first_, [&](const array& v) {
+    return dropout1(self_attention(v, x_mask));
+  });
+  y = block(y, ln2, norm_first_, [&](const array& v) {
+    return dropout2(cross_attention(v, memory, memory, memory_mask));
+  });
+  return block(y, ln3, norm_first_, [&](const array& v) {
+    return linear2(dropout3(activation_(linear1(v))));
+  });
+}
+
+TransformerDecoder::TransformerDecoder(int num_layers,
+                                       int dims,
+                                       int num_heads,
+                                       const TransformerOptions& o)
+    : ln(dims) {
+  for (int i = 0; i < num_layers; ++i) layers.emplace_back(dims, num_heads, o);
+}
+
+array TransformerDecoder::operator()(const array& x,
+                                     const array& memory,
+                                     const Mask& x_mask,
+                                     const Mask& memory_mask) const {
+  array y = x;
+  for (const TransformerDecoderLayer& layer : layers) {
+    y = layer(y, memory, x_mask, memory_mask);
+  }
+  return ln(y);
+}
+
+Transformer::Transformer(int dims,
+                         int num_heads,
+                         int num_encoder_layers,
+                         int num_decoder_layers,
+                         const TransformerOptions& o)
+    : encoder(num_encoder_layers, dims, num_heads, o),
+      decoder(num_decoder_layers, dims, num_heads, o) {}
+
+array Transformer::operator()(const array& source,
+                              const array& target,
+                              const TransformerMasks& masks) const {
+  array memory = encoder(source, masks.source);
+  return decoder(target, memory, masks.target, masks.memory);
+}
+
+}  // namespace treadle::nn
