@@ -234,6 +234,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 2, 2, 5, 3, 8, 8, kBoolean},  // some see nothing
         Case{1, 4, 2, 70, 100, 8, 8, kAdditive, true},
         Case{2, 4, 2, 70, 100, 8, 8, kAdditive, false, float32, {1, 4, 70, 1}},
+        // Few queries, keys in pieces.
+        Case{1, 2, 2, 1, 1200, 24, 70},
+        Case{2, 4, 2, 1, 300, 64, 64, kBoolean, true},
+        Case{1, 2, 1, 4, 1200, 64, 64, kCausal, true, bfloat16},
+        Case{1, 2, 1, 3, 2, 8, 8, kCausal},
+        Case{1, 2, 2, 2, 600, 8, 8, kAdditive, false, float16, {1, 1, 1, 600}},
+        Case{1, 2, 2, 2, 600, 8, 20, kAdditive, false, float32, {1, 2, 2, 1}},
         Case{1, 4, 1, 3, 100, 64, 64, kNone, true},
         Case{1, 2, 1, 80, 90, 16, 16, kCausal, false, float16},
         Case{1, 2, 1, 80, 90, 16, 16, kCausal, true, bfloat16},

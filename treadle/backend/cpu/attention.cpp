@@ -63,12 +63,29 @@ int threads_for_tasks(const Task& task, int64_t tasks) {
 
 size_t forward_workspace(const Task& task) {
   const AttentionForward f = forward_of(task);
+  if (attention_has_few_rows(f.p)) return size_t(attention_few_bytes(f.p));
   const int threads = threads_for_tasks(task, attention_tasks(f));
   return size_t(threads) * size_t(attention_scratch(f.p));
 }
 
+void few(const AttentionForward& f, char* memory, int threads) {
+  const AttentionProblem& p = f.p;
+  const int64_t pieces = attention_pieces(p), groups = p.batches * p.groups;
+  threads = threads_for(
+      threads,
+      groups * p.keys * (p.depth + p.width) * int64_t(size_of(p.dtype)));
+  parallel_tasks(threads, groups * pieces, [&](int64_t i) {
+    attention_few_task(f, i, memory);
+    if (pieces == 1) attention_few_merge(f, i, memory);
+  });
+  for (int64_t i = 0; pieces > 1 && i < groups; ++i)
+    attention_few_merge(f, i, memory);
+}
+
 void forward(const Task& task) {
   const AttentionForward f = forward_of(task);
+  if (attention_has_few_rows(f.p))
+    return few(f, static_cast<char*>(task.workspace), task.threads);
   const int64_t count = attention_tasks(f), bytes = attention_scratch(f.p);
   char* const memory = static_cast<char*>(task.workspace);
   Tasks tasks(count);

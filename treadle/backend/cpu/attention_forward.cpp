@@ -58,9 +58,6 @@ int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
   return used;
 }
 
-// Scores of -inf alone: weights are 0 / 0.
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
 struct Task {
   const AttentionForward& f;
   const AttentionProblem& p = f.p;
@@ -286,7 +283,7 @@ struct Task {
 
   float logarithm(int64_t g) const {
     if (blind(g) || s.top[g] == kUnseen) return kBlind;
-    if (s.top[g] == -kInf) return kNan;
+    if (s.top[g] == -kInf) return kNan;  // scores of -inf alone: 0 / 0
     return (s.top[g] + std::log2(s.sum[g])) * kLn2;
   }
 

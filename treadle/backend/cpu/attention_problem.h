@@ -51,6 +51,9 @@ AttentionProblem attention_problem(const Attention& op,
 // keys, which the sum of exponentials does not tell.
 constexpr float kBlind = std::numeric_limits<float>::infinity();
 
+// Into how many pieces the keys of a group are cut when there are few groups.
+int64_t attention_pieces(const AttentionProblem& p);
+
 // Many queries: tiles of scores, which stay in the first-level cache.
 struct AttentionForward {
   AttentionProblem p;
@@ -61,15 +64,14 @@ int64_t attention_tasks(const AttentionForward& f);
 int64_t attention_scratch(const AttentionProblem& p);  // bytes for a task
 void attention_task(const AttentionForward& f, int64_t task, char* scratch);
 
-// Few queries: the keys are read once, at the speed of memory. The keys are cut
-// into pieces, whose results are merged in order.
+// Few queries: a task is a piece of the keys of one group, which is read once.
+// The pieces of a group are merged when all are done.
 bool attention_has_few_rows(const AttentionProblem& p);
-int64_t attention_few_pieces(const AttentionProblem& p);
-int64_t attention_few_partial(const AttentionProblem& p);  // bytes in all
-void attention_few_task(const AttentionForward& f, int64_t task, char* partial);
+int64_t attention_few_bytes(const AttentionProblem& p);  // for all tasks
+void attention_few_task(const AttentionForward& f, int64_t task, char* memory);
 void attention_few_merge(const AttentionForward& f,
-                         int64_t task,
-                         char* partial);
+                         int64_t group,
+                         char* memory);
 
 // The gradient. dq, dk, dv may be null; they are row-contiguous.
 struct AttentionBackward {
@@ -77,9 +79,8 @@ struct AttentionBackward {
   AttentionOperand out, dout, lse;  // lse: (B, H, rows)
   char *dq, *dk, *dv;
 };
-// Keys are cut into pieces when there are few heads; then each piece has a sum
-// of its own for dq, `dq_parts`, (pieces, B, H, rows, depth) float32.
-int64_t attention_pieces(const AttentionProblem& p);
+// Each piece of the keys has a sum of its own for dq when there are several:
+// `dq_parts`, (pieces, B, H, rows, depth) float32.
 int64_t attention_backward_scratch(const AttentionProblem& p);
 void attention_backward_task(const AttentionBackward& g,
                              int64_t task,

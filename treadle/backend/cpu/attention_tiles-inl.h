@@ -99,7 +99,7 @@ HWY_INLINE void columns(const Product& p, int64_t j, bool add) {
   if (i < p.m) block<1, V>(p, i, j, add);
 }
 
-HWY_NOINLINE void multiply(const Product& p, bool add) {
+[[maybe_unused]] HWY_NOINLINE void multiply(const Product& p, bool add) {
   const int64_t lanes = int64_t(hn::Lanes(F()));
   int64_t j = 0;
   for (; j + 2 * lanes <= p.n; j += 2 * lanes) columns<2>(p, j, add);
@@ -258,6 +258,7 @@ constexpr float kLog2e = 1.44269504088896341f;
 constexpr float kLn2 = 0.693147180559945309f;
 constexpr float kUnseen = std::numeric_limits<float>::lowest();
 constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Range {
   float low, high;
