@@ -52,6 +52,7 @@
 #include "treadle/ops/signal.h"
 #include "treadle/ops/softmax.h"
 #include "treadle/ops/sort.h"
+#include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
 #include "treadle/optimizers/clip.h"
 #include "treadle/optimizers/multi.h"

@@ -1,6 +1,8 @@
 // Random numbers, and the default key.
 #include "treadle/ops/random.h"
 
+#include <nanobind/stl/variant.h>
+
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
 
@@ -205,6 +207,41 @@ void bind_random(nb::module_& m) {
       key,
       stream,
       "Laplace with mean loc and width scale.");
+  r.def(
+      "permutation",
+      [](const std::variant<int, array>& x,
+         int axis,
+         const Key& key,
+         const S& s) {
+        array k = key_or_default(key);
+        if (const int* n = std::get_if<int>(&x))
+          return wrap(random::permutation(*n, k, s));
+        return wrap(random::permutation(std::get<array>(x), axis, k, s));
+      },
+      nb::arg("x"),
+      nb::arg("axis") = 0,
+      key,
+      stream,
+      "The numbers below x, or the slices of an array along an axis, in random "
+      "order.");
+  r.def(
+      "multivariate_normal",
+      [](const array& mean,
+         const array& cov,
+         const Shape& shape,
+         std::optional<Dtype> dtype,
+         const Key& key,
+         const S& s) {
+        return wrap(random::multivariate_normal(
+            mean, cov, shape, dtype.value_or(float32), key_or_default(key), s));
+      },
+      nb::arg("mean"),
+      nb::arg("cov"),
+      shape,
+      nb::arg("dtype").none() = float32,
+      key,
+      stream,
+      "Normal with a mean (..., N) and a covariance (..., N, N).");
   r.def(
       "categorical",
       [](const array& logits,

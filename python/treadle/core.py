@@ -22,7 +22,7 @@ _MISSING = {
         import_function printoptions qqmm quantize quantized_matmul save save_gguf savez savez_compressed
         segmented_mm set_printoptions to_fp8 unique
     """,
-    "random": "multivariate_normal permutation",
+    "random": "",
     "fast": "cuda_kernel gated_delta_update metal_kernel precompiled_cuda_kernel",
     "fft": """
         fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn istft rfft rfft2

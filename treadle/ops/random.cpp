@@ -9,6 +9,12 @@
 
 #include "treadle/base/error.h"
 #include "treadle/ops/arg_reduce.h"
+#include "treadle/ops/cumulative.h"
+#include "treadle/ops/index.h"
+#include "treadle/ops/matmul.h"
+#include "treadle/ops/reduce.h"
+#include "treadle/ops/sort.h"
+#include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -381,7 +387,9 @@ array randint(const Term& low,
   return maximum(v, as_array(low, dtype, s), s);
 }
 
-// categorical: the argmax of logits + gumbel noise ----------------------------
+// categorical: the argmax of logits + gumbel noise, or for many draws from one
+// distribution, where its running sum passes a uniform number
+// ------------------
 
 namespace {
 
@@ -401,6 +409,22 @@ array draw_classes(const array& logits,
                    const Shape& shape,
                    const array& key,
                    StreamOrDevice s) {
+  if (logits.size() == logits.shape(axis) && !shape.empty()) {
+    array x = astype(flatten(logits, 0, -1, s), float32, s);
+    array weights = exp(subtract(x, max(x, {}, true, s), s), s);
+    // Columns are summed one element after another, as MLX sums rows.
+    array columns = broadcast_to(expand_dims(weights, 1, s), {x.size(), 2}, s);
+    array cdf = squeeze(
+        slice(cumsum(columns, 0, false, true, s), {0, 0}, {x.size(), 1}, {}, s),
+        1,
+        s);
+    array total = slice(cdf, {x.size() - 1}, {x.size()}, {}, s);
+    array u = multiply(uniform(shape, float32, key, s), total, s);
+    // u may be rounded up to the total, which lies behind the last class.
+    return minimum(searchsorted(cdf, u, "right", s),
+                   searchsorted(cdf, total, "left", s),
+                   s);
+  }
   int at = axis + int(shape.size()) - logits.ndim() + 1;
   Shape noise = shape;
   noise.insert(noise.begin() + at, logits.shape(axis));
@@ -438,6 +462,52 @@ array categorical(const array& logits,
   Shape shape = without(wide.shape(), a);
   shape.back() = num_samples;
   return draw_classes(wide, a, shape, key, s);
+}
+
+array permutation(int n, const array& key, StreamOrDevice s) {
+  if (n < 0) {
+    invalid("permutation", fmt::format("got {}; expected 0 or more.", n));
+  }
+  return argsort(bits({n}, 4, key, s), -1, s);
+}
+
+array permutation(const array& x,
+                  int axis,
+                  const array& key,
+                  StreamOrDevice s) {
+  int a = normalize_axis("permutation", axis, x.shape().size());
+  return take(x, argsort(bits({x.shape(a)}, 4, key, s), -1, s), a, s);
+}
+
+array multivariate_normal(const array& mean,
+                          const array& cov,
+                          const Shape& shape,
+                          Dtype dtype,
+                          const array& key,
+                          StreamOrDevice s) {
+  constexpr std::string_view op = "multivariate_normal";
+  bool fits = mean.ndim() > 0 && cov.ndim() > 1 &&
+              cov.shape(-1) == mean.shape(-1) &&
+              cov.shape(-2) == mean.shape(-1);
+  if (!fits || dtype != float32) {
+    invalid(op,
+            fmt::format("got a mean {}, a covariance {} and dtype {}; expected "
+                        "(..., N), (..., N, N) and float32.",
+                        to_string(mean.spec()),
+                        to_string(cov.spec()),
+                        name_of(dtype)));
+  }
+  Shape means = mean.shape(), matrices = cov.shape();
+  means.pop_back();
+  matrices.pop_back();
+  matrices.pop_back();
+  Shape batch = broadcast_shapes(op, means, matrices);
+  Shape out = shape.empty() ? batch : shape;
+  check_stretches(op, batch, out);
+  out.push_back(mean.shape(-1));
+  array root = symmetric_root(astype(cov, float32, s), s);
+  array z = expand_dims(normal(out, float32, 0, 1, key, s), -2, s);
+  return add(astype(mean, float32, s), squeeze(matmul(z, root, s), -2, s), s);
 }
 
 }  // namespace random

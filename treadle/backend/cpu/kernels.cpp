@@ -21,6 +21,7 @@
 #include "treadle/backend/cpu/ref/random.h"
 #include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/backend/cpu/ref/sort.h"
+#include "treadle/backend/cpu/ref/symmetric_root.h"
 #include "treadle/backend/cpu/scatter.h"
 #include "treadle/backend/cpu/sort.h"
 #include "treadle/backend/cpu/take.h"
@@ -37,6 +38,7 @@
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/sort.h"
+#include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
 #include "treadle/plan/tape.h"
 
@@ -66,6 +68,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Sort>({sort(), ref_sort()});
   table.add<ArgSort>({argsort(), ref_argsort()});
   table.add<SearchSorted>({searchsorted(), ref_searchsorted()});
+  table.add<SymmetricRoot>({ref_symmetric_root()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
   table.add<SliceUpdate>({slice_update(), ref_slice_update()});
