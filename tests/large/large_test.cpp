@@ -1,0 +1,166 @@
+// Arrays of more than 2^31 elements, one test for each family of kernels. They
+// take 9 GB, and are skipped where fewer than 16 are free, in debug builds and
+// under sanitizers.
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "treadle/treadle.h"
+
+namespace treadle {
+namespace {
+
+constexpr int64_t kRows = 46'341, kColumns = 46'342;
+constexpr int64_t kCount = kRows * kColumns;  // 2^31 + 50,974
+static_assert(kCount > int64_t{1} << 31);
+// The pattern of the elements: i % 251.
+constexpr int kPeriod = 251;
+
+int64_t available_gigabytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string name, unit;
+  int64_t kilobytes;
+  while (file >> name >> kilobytes >> unit) {
+    if (name == "MemAvailable:") return kilobytes >> 20;
+  }
+  return 0;
+}
+
+class LargeArray : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+#ifdef NDEBUG
+    if (available_gigabytes() < 16) return;
+    std::unique_ptr<uint8_t[]> v(new uint8_t[kCount]);
+    for (int i = 0; i < kPeriod; ++i) v[size_t(i)] = uint8_t(i);
+    for (int64_t have = kPeriod; have < kCount;) {
+      int64_t more = std::min(have, kCount - have);
+      std::memcpy(&v[size_t(have)], &v[0], size_t(more));
+      have += more;
+    }
+    x_ = array::from(v.get(), {kCount});
+#endif
+  }
+  static void TearDownTestSuite() { x_ = array(); }
+  void SetUp() override {
+    if (x_.null()) GTEST_SKIP() << "needs 16 GB and a release build";
+  }
+
+  static uint8_t at(int64_t i) { return uint8_t(i % kPeriod); }
+  static array x() { return x_; }
+  static array matrix() { return reshape(x_, {kRows, kColumns}); }
+  // Elements of a vector, without copying the rest.
+  static uint8_t element(const array& y, int64_t i) {
+    return slice(y, {i}, {i + 1}).item<uint8_t>();
+  }
+  static constexpr int64_t kPlaces[] = {
+      0, 1, (int64_t{1} << 31) - 1, int64_t{1} << 31, kCount - 2, kCount - 1};
+
+ private:
+  static inline array x_;
+};
+
+TEST_F(LargeArray, ElementwiseRowsReachTheEnd) {
+  array y = 2 * x() + 1;
+  eval({y});
+  for (int64_t i : kPlaces)
+    EXPECT_EQ(element(y, i), uint8_t(2 * at(i) + 1)) << i;
+}
+
+TEST_F(LargeArray, SumsAndExtremesCountAll) {
+  uint32_t sum = 0;  // modulo 2^32, as the result is uint32
+  const int64_t periods = kCount / kPeriod, rest = kCount % kPeriod;
+  sum += uint32_t(periods * (kPeriod * (kPeriod - 1) / 2));
+  sum += uint32_t(rest * (rest - 1) / 2);
+  EXPECT_EQ(treadle::sum(x()).item<uint32_t>(), sum);
+  EXPECT_EQ(max(x()).item<uint8_t>(), kPeriod - 1);
+  // Along rows, and down columns.
+  array rows = max(matrix(), 1), columns = min(matrix(), 0);
+  EXPECT_EQ(min(rows).item<uint8_t>(), kPeriod - 1);
+  EXPECT_EQ(max(columns).item<uint8_t>(), 0);
+}
+
+TEST_F(LargeArray, ArgmaxFindsWhatLiesAtTheEnd) {
+  const int64_t place = kCount - 3;
+  array y = slice_update(x(), array({uint8_t(255)}), {place}, {place + 1});
+  EXPECT_EQ(argmax(y).item<uint32_t>(), uint32_t(place));
+}
+
+TEST_F(LargeArray, TransposedCopiesAreInPlace) {
+  array y = contiguous(transpose(matrix()));
+  eval({y});
+  for (auto [r, c] : {std::pair<int64_t, int64_t>{0, 0},
+                      {kRows - 1, kColumns - 1},
+                      {kRows - 1, 0},
+                      {12'345, kColumns - 7}}) {
+    EXPECT_EQ(slice(y, {c, r}, {c + 1, r + 1}).item<uint8_t>(),
+              at(r * kColumns + c));
+  }
+}
+
+TEST_F(LargeArray, RunningSumsGoOnToTheEnd) {
+  array y = cumsum(x());
+  eval({y});
+  for (int64_t i : kPlaces) {
+    const int64_t n = i + 1, periods = n / kPeriod, rest = n % kPeriod;
+    const int64_t sum =
+        periods * (kPeriod * (kPeriod - 1) / 2 % 256) + rest * (rest - 1) / 2;
+    EXPECT_EQ(element(y, i), uint8_t(sum)) << i;
+  }
+}
+
+TEST_F(LargeArray, RowsAreTakenFromAndPutAtTheEnd) {
+  array places = array({kCount - 1, int64_t{0}, int64_t{1} << 31});
+  EXPECT_EQ(take(x(), places).to_vector<uint8_t>(),
+            (std::vector<uint8_t>{at(kCount - 1), 0, at(int64_t{1} << 31)}));
+  array row = take(matrix(), array({int64_t{-1}}), 0);
+  EXPECT_EQ(element(reshape(row, {-1}), kColumns - 1), at(kCount - 1));
+  array y = scatter(x(), places, array({uint8_t(9)}), 0, ScatterMode::add);
+  eval({y});
+  EXPECT_EQ(element(y, kCount - 1), at(kCount - 1) + 9);
+  EXPECT_EQ(element(y, kCount - 2), at(kCount - 2));
+}
+
+TEST_F(LargeArray, SortingCountsAll) {
+  array y = sort(x());
+  eval({y});
+  const int64_t each = kCount / kPeriod, more = kCount % kPeriod;
+  int64_t end = 0;
+  for (int v : {0, 1, 2}) {
+    end += each + (v < more);
+    EXPECT_EQ(element(y, end - 1), v);
+    EXPECT_EQ(element(y, end), v + 1);
+  }
+  EXPECT_EQ(element(y, kCount - 1), kPeriod - 1);
+  EXPECT_EQ(element(y, kCount - each), kPeriod - 1);
+}
+
+TEST_F(LargeArray, JoinedAndPaddedArraysAreWhole) {
+  array y = concatenate({x(), array({uint8_t(7)})});
+  eval({y});
+  for (int64_t i : kPlaces) EXPECT_EQ(element(y, i), at(i));
+  EXPECT_EQ(element(y, kCount), 7);
+  y = pad(matrix(), {0, 1}, {0, 0});
+  eval({y});
+  EXPECT_EQ(element(reshape(y, {-1}), kRows * (kColumns + 1) - 1),
+            at(kCount - 1));
+}
+
+TEST_F(LargeArray, RandomBitsFillAll) {
+  array y = random::bits({kCount}, 1, random::key(1));
+  eval({y});
+  // All 256 values, in the first and in the last million.
+  for (int64_t from : {int64_t{0}, kCount - 1'000'000}) {
+    std::vector<uint8_t> v =
+        slice(y, {from}, {from + 1'000'000}).to_vector<uint8_t>();
+    std::vector<int> count(256);
+    for (uint8_t b : v) ++count[b];
+    for (int c : count) EXPECT_NEAR(c, 1e6 / 256, 400);
+  }
+}
+
+}  // namespace
+}  // namespace treadle
