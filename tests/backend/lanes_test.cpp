@@ -68,22 +68,22 @@ double float_limit(Row row) {
     case Row::exp:
       return 1.0;
     case Row::expm1:
-      return 1.5;
+      return 1.3;
     case Row::log:
-      return 0.9;
+      return 0.75;
     case Row::rsqrt:
       return 1.5;
     case Row::sin:
     case Row::cos:
-      return 1.6;
+      return 1.5;
     case Row::tanh:
-      return 2.3;
+      return 2.1;
     case Row::sigmoid:
-      return 2.2;
+      return 1.8;
     case Row::erf:
       return 1.2;
     case Row::erfinv:
-      return 0.7;
+      return 0.55;
     case Row::floor_divide:
       return 0;  // compared with the float quotient
     default:

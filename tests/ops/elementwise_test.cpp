@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include "treadle/ops/create.h"
+#include "treadle/ops/reinterpret.h"
+#include "treadle/ops/views.h"
+
 namespace treadle {
 namespace {
 
@@ -48,6 +52,46 @@ TEST(ElementwiseRules, FitsKnowsTheLimitsOfEveryIntegerType) {
   EXPECT_FALSE(Scalar(-1).fits(uint64));
   EXPECT_TRUE(Scalar(std::numeric_limits<int64_t>::min()).fits(int64));
   EXPECT_TRUE(Scalar(1000).fits(bool_) && Scalar(1.5).fits(int8));
+}
+
+// All 65,536 values of both half types: the float32 result, rounded once.
+TEST(ElementwiseRules, HalvesAreGoodToALittleMoreThanHalfAnUlp) {
+  array bits = astype(arange(65'536), uint16);
+  for (auto [dtype, digits, lowest] :
+       {std::tuple{float16, 11, -24}, {bfloat16, 8, -133}}) {
+    array x = view(bits, dtype), wide = astype(x, float64);
+    for (int i = 0; i < kNumRows; ++i) {
+      const Row row = static_cast<Row>(i);
+      if (info(row).arity != 1 || info(row).rule == Rule::integer ||
+          info(row).rule == Rule::logical) {
+        continue;
+      }
+      const Term half[] = {x}, exact[] = {wide};
+      std::vector<double> got = apply_row(row, half).to_vector<double>(),
+                          want = apply_row(row, exact).to_vector<double>();
+      double worst = 0;
+      size_t at = 0;
+      for (size_t k = 0; k < got.size(); ++k) {
+        if (std::isnan(want[k])) {
+          EXPECT_TRUE(std::isnan(got[k])) << info(row).name << " " << k;
+          continue;
+        }
+        // Beyond the largest half is infinity.
+        if (std::isinf(got[k])) {
+          const double most = dtype == float16 ? 65'504 : 0x1.fep127;
+          EXPECT_TRUE(std::abs(want[k]) > most) << info(row).name << " " << k;
+          continue;
+        }
+        int exponent;
+        std::frexp(want[k], &exponent);
+        double ulp = std::ldexp(1.0, std::max(exponent - digits, lowest));
+        double error = std::abs(got[k] - want[k]) / ulp;
+        if (error > worst) worst = error, at = k;
+      }
+      EXPECT_LE(worst, 0.501)
+          << info(row).name << " of " << name_of(dtype) << " number " << at;
+    }
+  }
 }
 
 std::string_view op_of(const array& x) { return x.node()->op->name(); }
