@@ -22,6 +22,7 @@
 #include "treadle/backend/cpu/ref/reduce.h"
 #include "treadle/backend/cpu/ref/sort.h"
 #include "treadle/backend/cpu/ref/symmetric_root.h"
+#include "treadle/backend/cpu/rope.h"
 #include "treadle/backend/cpu/scatter.h"
 #include "treadle/backend/cpu/sort.h"
 #include "treadle/backend/cpu/take.h"
@@ -37,6 +38,7 @@
 #include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/rope.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
@@ -62,6 +64,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Attention>({attention()});
   table.add<AttentionGrad>({attention_grad()});
+  table.add<Rope>({rope()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});
   table.add<Cumulative>({cumulative(), ref_cumulative()});
