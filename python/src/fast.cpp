@@ -6,6 +6,7 @@
 #include <nanobind/stl/variant.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/record.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/cross_entropy.h"
 #include "treadle/ops/norms.h"
@@ -99,9 +100,13 @@ void bind_attention(nb::module_& f) {
          const Optional& sinks,
          bool force_fused,
          const S& s) {
-        if (force_fused) {
+        // The CPU's kernel takes every dtype that Python can name but float64.
+        if (force_fused && (q.dtype() == float64 || k.dtype() == float64 ||
+                            v.dtype() == float64 ||
+                            resolve(s).device.type != Device::Type::cpu)) {
           invalid("scaled_dot_product_attention",
-                  "force_fused: there is no fused kernel yet.");
+                  "force_fused: there is no fused kernel for float64 or off "
+                  "the CPU.");
         }
         const auto* word = std::get_if<std::string>(&mask);
         const auto* values = std::get_if<array>(&mask);

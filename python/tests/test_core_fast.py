@@ -190,6 +190,15 @@ def test_attention_promotes_and_takes_no_keys():
     check(lambda m: attend(m, m.ones((1, 1, 3, 2)), m.ones((1, 1, 0, 2)), m.ones((1, 1, 0, 2))))
 
 
+def test_attention_can_be_asked_for_its_kernel():
+    q = draw(mx, "float32", 1, 2, 3, 4)
+    fused = mx.fast.scaled_dot_product_attention(q, q, q, scale=0.5, force_fused=True)
+    assert mx.array_equal(fused, mx.fast.scaled_dot_product_attention(q, q, q, scale=0.5))
+    wide = q.astype(mx.float64)
+    with pytest.raises(ValueError, match="no fused kernel"):
+        mx.fast.scaled_dot_product_attention(wide, wide, wide, scale=0.5, force_fused=True)
+
+
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("shape", [(7,), (5, 7), (2, 3, 300)])
 def test_cross_entropy(shape, dtype):
