@@ -40,6 +40,7 @@ def draw(curves, path):
     left.set_xlabel("step")
     left.set_ylabel(", ".join(n for n in curves if "accuracy" not in n))
     right.set_ylabel(", ".join(n for n in curves if "accuracy" in n))
+    right.set_visible(any("accuracy" in n for n in curves))
     left.legend(handles=handles, loc="center right")
     left.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
