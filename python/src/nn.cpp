@@ -323,6 +323,14 @@ void bind_init(nb::module_& parent) {
   m.def("identity", [](const IntOrShape& s, Dtype d) {
     return wrap(init::identity(d)(s.shape));
   });
+  m.def("sparse",
+        [](const IntOrShape& s,
+           double sparsity,
+           double mean,
+           double std,
+           Dtype d) {
+          return wrap(init::sparse(sparsity, mean, std, d)(s.shape));
+        });
   m.def("glorot_normal", [](const IntOrShape& s, double gain, Dtype d) {
     return wrap(init::glorot_normal(d, gain)(s.shape));
   });

@@ -195,6 +195,38 @@ def test_a_bool_array_assigns_a_number():
         assert_equal(np.array(written(mx.array(X), a, 7)), written(X.copy(), index, 7), index)
 
 
+MASKED = [
+    (X > 3, 20),
+    (X > 3, 1),
+    (X[:, :, 0] > 5, (4, 4)),
+    (X[:, :, 0] > 5, (1, 4)),
+    (X[:, :, 0] > 5, 4),
+    (np.array([False, True]), (1, 3, 4)),
+    ((slice(None), np.array([True, False, True])), (2, 2, 4)),
+    ((slice(None), np.array([True, False, True])), (2, 1)),
+    ((slice(None, None, -1), X[0] > 5), (2, 6)),
+    ((1, np.array([True, False, True])), (2, 4)),
+    ((..., np.array([False, True, True, False])), (3, 2)),
+    ((np.array([True, True]), slice(None), 2), (2, 3)),
+    ((np.array([True, False]), None, slice(1, 3)), (1, 1, 2, 4)),
+]
+
+
+@pytest.mark.parametrize("index, shape", MASKED)
+def test_a_bool_array_assigns_one_value_for_each_true_element(index, shape):
+    values = np.random.default_rng(0).random(shape, np.float32)
+    parts = index if isinstance(index, tuple) else (index,)
+    converted = tuple(mx.array(p) if isinstance(p, np.ndarray) else p for p in parts)
+    got = written(mx.array(X), converted, mx.array(values))
+    assert_equal(np.array(got), written(X.copy(), index, values), shape)
+
+
+def test_too_few_values_for_a_bool_array_are_an_error():
+    x = written(mx.array(X), mx.array(X > 3), mx.arange(7))
+    with pytest.raises(IndexError, match="length 7"):
+        mx.eval(x)
+
+
 def test_a_bool_array_updates_elements():
     mask = X > 3
     got = mx.array(X).at[mx.array(mask)].add(10)

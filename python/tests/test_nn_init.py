@@ -59,11 +59,27 @@ def test_layers_start_as_those_of_mlx_do():
         (lambda: nn.init.glorot_uniform()(mx.zeros(3)), "at least two axes"),
         (lambda: nn.init.he_uniform()((3, 3), mode="fan"), "'fan'"),
         (lambda: nn.init.identity()((2, 3)), "square"),
+        (lambda: nn.init.sparse(0.5)((2, 3, 4)), "two axes"),
+        (lambda: nn.init.sparse(1.5)((2, 3)), "sparsity"),
     ],
 )
 def test_wrong_shapes_are_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_sparse_matrices_are_those_of_mlx(sparsity, dtype):
+    mx.random.seed(7)
+    mlx.core.random.seed(7)
+    ours = nn.init.sparse(sparsity, 0.5, 2.0, getattr(mx, dtype))(mx.zeros((6, 10)))
+    theirs = mlx.nn.init.sparse(sparsity, 0.5, 2.0, getattr(mlx.core, dtype))(mlx.core.zeros((6, 10)))
+    assert str(ours.dtype).endswith(dtype)
+    # Sums of 0.5 and twice a normal number, rounded to the dtype.
+    tolerance = 2e-3 if dtype == "float16" else 2e-6
+    np.testing.assert_allclose(np.array(ours), np.array(theirs), rtol=tolerance, atol=tolerance)
+    assert ((np.array(ours) == 0).sum(axis=1) == np.ceil(sparsity * 10)).all()
 
 
 def test_the_reference_snippet_initializes_a_model():

@@ -12,6 +12,7 @@
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/views.h"
@@ -395,12 +396,11 @@ array Place::gathered(array y) const {
 
 namespace {
 
-// How many true elements stand before each true one.
+// How many true elements stand before each one that is true; the others have
+// some number that is in range.
 array numbers_of(const array& mask) {
-  (void)mask;
-  invalid("index",
-          "assigning one value for each true element of a bool array is not "
-          "there yet.");
+  array number = cumsum(astype(flatten(mask), int32)) - 1;
+  return reshape(maximum(number, 0), mask.shape());
 }
 
 }  // namespace

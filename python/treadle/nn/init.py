@@ -103,4 +103,13 @@ def he_uniform(dtype=mx.float32):
     return initializer
 
 
-__getattr__ = module_getattr(__name__, functions="sparse orthogonal")
+def sparse(sparsity, mean=0.0, std=1.0, dtype=mx.float32):
+    """A matrix of normal numbers with the share ``sparsity`` of each row zero, at random places. (Martens 2010)"""
+
+    def initializer(a):
+        return _init.sparse(_shape(a), sparsity, mean, std, dtype)
+
+    return initializer
+
+
+__getattr__ = module_getattr(__name__, functions="orthogonal")

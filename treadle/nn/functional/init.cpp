@@ -6,7 +6,10 @@
 
 #include "treadle/base/error.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/index.h"
 #include "treadle/ops/random.h"
+#include "treadle/ops/sort.h"
+#include "treadle/ops/views.h"
 
 namespace treadle::nn::init {
 
@@ -92,6 +95,26 @@ Initializer he_uniform(Dtype dtype, Fan fan, double gain) {
   return Initializer([=](const Shape& shape) {
     double limit = gain * std::sqrt(3 / fans_of("he_uniform", shape).of(fan));
     return random::uniform(-limit, limit, shape, dtype);
+  });
+}
+
+Initializer sparse(double sparsity, double mean, double std, Dtype dtype) {
+  if (!(sparsity >= 0 && sparsity <= 1)) {
+    invalid("sparse",
+            fmt::format("the sparsity is {}; expected [0, 1].", sparsity));
+  }
+  return Initializer([=](const Shape& shape) {
+    if (shape.size() != 2) {
+      invalid(
+          "sparse",
+          fmt::format("the shape is {}; expected two axes.", to_string(shape)));
+    }
+    const int64_t zeroed = int64_t(std::ceil(sparsity * double(shape[1])));
+    // Column order[r, k] of row r is zero for k < zeroed.
+    array order = argsort(random::uniform(shape), 1);
+    array x = random::normal(shape, dtype, mean, std);
+    array which = slice(order, {0, 0}, {shape[0], zeroed});
+    return put_along_axis(x, which, array(Scalar(0), dtype), 1);
   });
 }
 

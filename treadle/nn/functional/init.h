@@ -60,4 +60,12 @@ Initializer he_uniform(Dtype dtype = float32,
                        Fan fan = Fan::in,
                        double gain = 1);
 
+// A matrix of normal numbers of which each row has ceil(sparsity columns)
+// zeros at random places. Throws std::invalid_argument for shapes of other than
+// two axes, and a sparsity outside [0, 1]. (Martens 2010)
+Initializer sparse(double sparsity,
+                   double mean = 0,
+                   double std = 1,
+                   Dtype dtype = float32);
+
 }  // namespace treadle::nn::init
