@@ -190,6 +190,19 @@ def test_attention_promotes_and_takes_no_keys():
     check(lambda m: attend(m, m.ones((1, 1, 3, 2)), m.ones((1, 1, 0, 2)), m.ones((1, 1, 0, 2))))
 
 
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("mask", [None, "causal"])
+@pytest.mark.parametrize("size", [-0.4, 0.0, 1.5])
+def test_attention_at_any_scale(size, mask, dtype):
+    x = lambda m, *s, seed: draw(m, dtype, *s, seed=seed)  # noqa: E731
+    check(
+        lambda m: m.fast.scaled_dot_product_attention(
+            x(m, 1, 2, 40, 32, seed=1), x(m, 1, 2, 70, 32, seed=2), x(m, 1, 2, 70, 32, seed=3), scale=size, mask=mask
+        ),
+        8,
+    )
+
+
 def test_attention_can_be_asked_for_its_kernel():
     q = draw(mx, "float32", 1, 2, 3, 4)
     fused = mx.fast.scaled_dot_product_attention(q, q, q, scale=0.5, force_fused=True)

@@ -244,6 +244,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 4, 1, 3, 100, 64, 64, kNone, true},
         Case{1, 2, 1, 80, 90, 16, 16, kCausal, false, float16},
         Case{1, 2, 1, 80, 90, 16, 16, kCausal, true, bfloat16},
+        // Pairs, where the machine has them: in several tasks, with odd ends.
+        Case{1, 2, 1, 300, 133, 40, 72, kCausal, false, bfloat16},
+        Case{1, 2, 2, 60, 301, 64, 64, kBoolean, true, bfloat16},
+        Case{1, 1, 1, 70, 30, 32, 16, kCausal, false, bfloat16},
         Case{1, 2, 2, 40, 70, 64, 64, kAdditive, false, bfloat16},
         Case{1, 2, 2, 40, 70, 17, 33, kBoolean, false, float16}));
 

@@ -61,11 +61,25 @@ int threads_for_tasks(const Task& task, int64_t tasks) {
   return int(std::max<int64_t>(1, std::min<int64_t>(task.threads, tasks)));
 }
 
+// The kernel for many queries: of pairs, or of floats.
+struct Tiled {
+  int64_t tasks, scratch;
+  void (*run)(const AttentionForward& f, int64_t task, char* scratch);
+};
+Tiled tiled(const AttentionProblem& p) {
+  if (attention_takes_pairs(p)) {
+    return {attention_pair_tasks(p),
+            attention_pair_scratch(p),
+            &attention_pair_task};
+  }
+  return {attention_tasks(p), attention_scratch(p), &attention_task};
+}
+
 size_t forward_workspace(const Task& task) {
   const AttentionForward f = forward_of(task);
   if (attention_has_few_rows(f.p)) return size_t(attention_few_bytes(f.p));
-  const int threads = threads_for_tasks(task, attention_tasks(f));
-  return size_t(threads) * size_t(attention_scratch(f.p));
+  const Tiled t = tiled(f.p);
+  return size_t(threads_for_tasks(task, t.tasks)) * size_t(t.scratch);
 }
 
 void few(const AttentionForward& f, char* memory, int threads) {
@@ -86,12 +100,12 @@ void forward(const Task& task) {
   const AttentionForward f = forward_of(task);
   if (attention_has_few_rows(f.p))
     return few(f, static_cast<char*>(task.workspace), task.threads);
-  const int64_t count = attention_tasks(f), bytes = attention_scratch(f.p);
+  const Tiled t = tiled(f.p);
   char* const memory = static_cast<char*>(task.workspace);
-  Tasks tasks(count);
-  parallel_workers(threads_for_tasks(task, count), [&](int worker) {
+  Tasks tasks(t.tasks);
+  parallel_workers(threads_for_tasks(task, t.tasks), [&](int worker) {
     for (int64_t i = 0; tasks.take(&i);)
-      attention_task(f, i, memory + worker * bytes);
+      t.run(f, i, memory + worker * t.scratch);
   });
 }
 

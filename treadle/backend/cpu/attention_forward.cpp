@@ -12,7 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "treadle/backend/cpu/attention_tiles-inl.h"
+#include "treadle/backend/cpu/attention_queries-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu {
@@ -24,15 +24,9 @@ constexpr int64_t kBlocks = 4;
 
 int64_t chunk() { return kBlocks * span(); }
 
-// Rows of a task: queries of all heads of a group, one head after another.
-struct Row {
-  int64_t head, i;
-};
-
 struct Scratch {
-  float *q, *o, *s, *mask, *mask_rows, *k, *v, *rows;
-  float *top, *sum, *factor;
-  int32_t* limit;
+  QueryMemory queries;
+  float *q, *o, *k, *v, *rows;
 };
 
 int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
@@ -42,34 +36,24 @@ int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
     used += (n * 4 + 63) / 64 * 64;
     return here;
   };
-  const bool masked = p.mask >= AttentionMask::boolean;
+  s->queries.take(p, chunk(), take);
   s->q = take(chunk() * p.depth);
   s->o = take(chunk() * padded(p.width));
-  s->s = take(kKeys * span());
-  s->mask = take(masked ? kKeys * span() : 0);
-  s->mask_rows = take(masked ? kKeys * span() : 0);
   s->k = take(kKeys * padded(p.depth));
   s->v = take(kKeys * padded(p.width));
   s->rows = take(span() * padded(p.depth));
-  s->top = take(chunk());
-  s->sum = take(chunk());
-  s->factor = take(span());
-  s->limit = reinterpret_cast<int32_t*>(take(chunk()));
   return used;
 }
 
-struct Task {
+struct Task : Queries {
   const AttentionForward& f;
-  const AttentionProblem& p = f.p;
-  int64_t batch, group, first, count;  // rows of the group
   Scratch s;
-  int64_t o_row = padded(p.width);
+  const int64_t o_row = padded(p.width);
 
-  Row row(int64_t g) const {
-    g += first;
-    return {group * p.heads_per_group() + g / p.rows, g % p.rows};
-  }
-  bool blind(int64_t g) const { return p.seen(row(g).i) <= 0; }
+  Task(const AttentionForward& forward,
+       const Queries& q,
+       const Scratch& scratch)
+      : Queries(q), f(forward), s(scratch) {}
 
   // Queries turned around, (depth, span) for each block; zeros where there is
   // none, and where none of the keys is seen: so all weights become equal.
@@ -79,7 +63,6 @@ struct Task {
       for (int64_t g = 0; g < span(); ++g) {
         float* to = s.rows + g * step;
         const bool none = g0 + g >= count || blind(g0 + g);
-        s.limit[g0 + g] = int32_t(p.keys);
         if (none) {
           std::fill(to, to + step, 0.0f);
           continue;
@@ -91,7 +74,6 @@ struct Task {
                  p.depth,
                  p.scale * kLog2e,
                  to);
-        s.limit[g0 + g] = int32_t(std::min(p.seen(r.i), p.keys));
       }
       float* q = s.q + g0 * p.depth;
       turn(s.rows, step, span(), depth4, q, span());
@@ -102,67 +84,6 @@ struct Task {
     }
   }
 
-  void start() const {
-    for (int64_t g = 0; g < chunk(); ++g) {
-      const bool sink = p.sinks && g < count;
-      s.top[g] = sink ? p.sink(row(g).head) * kLog2e : -kInf;
-      s.sum[g] = sink ? 1.0f : 0.0f;
-    }
-    std::fill(s.o, s.o + chunk() * o_row, 0.0f);
-  }
-
-  // Keys j0 ... j0 + n - 1 are seen by those queries whose limit is above.
-  void hide_later(int64_t g0, int64_t j0, int64_t n) const {
-    const F d;
-    const hn::RebindToSigned<F> di;
-    const Vf unseen = hn::Set(d, kUnseen);
-    for (int64_t v = 0; v < span(); v += int64_t(hn::Lanes(d))) {
-      const auto limit = hn::LoadU(di, s.limit + g0 + v);
-      for (int64_t j = 0; j < n; ++j) {
-        float* at = s.s + j * span() + v;
-        const auto seen =
-            hn::RebindMask(d, hn::Gt(limit, hn::Set(di, int32_t(j0 + j))));
-        hn::StoreU(hn::IfThenElse(seen, hn::LoadU(d, at), unseen), d, at);
-      }
-    }
-  }
-
-  // Loads the mask of a tile: false when the tile cannot change anything.
-  bool load_mask(int64_t g0, int64_t j0, int64_t n, bool* adds) const {
-    const int64_t rows = std::min(span(), count - g0);
-    Range all{kInf, -kInf};
-    for (int64_t g = 0; g < span(); ++g) {
-      float* to = s.mask_rows + g * kKeys;
-      if (g >= rows) {
-        std::fill(to, to + kKeys, 0.0f);
-        continue;
-      }
-      const Row r = row(g0 + g);
-      const char* from = p.added.at(batch, r.head, r.i) +
-                         j0 * p.added.column * int64_t(size_of(p.added.dtype));
-      const Range range = mask_row(p.added, from, n, to);
-      all.low = std::min(all.low, range.low);
-      all.high = std::max(all.high, range.high);
-    }
-    *adds = !(all.low == 0 && all.high == 0);
-    if (all.high > kNothing || all.high != all.high) return true;
-    if (all.high == -kInf) return false;
-    for (int64_t g = 0; g < rows; ++g) {
-      if (!(s.top[g0 + g] > kNothing)) return true;
-    }
-    return false;
-  }
-
-  void add_mask(int64_t n) const {
-    const F d;
-    turn(s.mask_rows, kKeys, span(), (n + 3) / 4 * 4, s.mask, span());
-    const int64_t lanes = int64_t(hn::Lanes(d));
-    for (int64_t i = 0; i < n * span(); i += lanes) {
-      const Vf x = hn::LoadU(d, s.s + i), m = hn::LoadU(d, s.mask + i);
-      hn::StoreU(hn::Add(x, m), d, s.s + i);
-    }
-  }
-
   // Scores become weights; `factor` is what earlier sums shrink by. Returns
   // whether any does.
   bool soften(int64_t g0, int64_t n) const {
@@ -170,9 +91,9 @@ struct Task {
     const int64_t lanes = int64_t(hn::Lanes(d)), step = span();
     bool shrinks = false;
     for (int64_t v = 0; v < span(); v += 2 * lanes) {
-      float* const at = s.s + v;
-      float* const top = s.top + g0 + v;
-      float* const sum = s.sum + g0 + v;
+      float* const at = m.s + v;
+      float* const top = m.top + g0 + v;
+      float* const sum = m.sum + g0 + v;
       const Vf old0 = hn::LoadU(d, top), old1 = hn::LoadU(d, top + lanes);
       Vf top0 = old0, top1 = old1;
       for (int64_t j = 0; j < n; ++j) {
@@ -200,8 +121,8 @@ struct Task {
       hn::StoreU(hn::MulAdd(hn::LoadU(d, sum), factor0, sum0), d, sum);
       hn::StoreU(
           hn::MulAdd(hn::LoadU(d, sum + lanes), factor1, sum1), d, sum + lanes);
-      hn::StoreU(factor0, d, s.factor + v);
-      hn::StoreU(factor1, d, s.factor + v + lanes);
+      hn::StoreU(factor0, d, m.factor + v);
+      hn::StoreU(factor1, d, m.factor + v + lanes);
       const Vf one = hn::Set(d, 1.0f);
       shrinks = shrinks || !hn::AllTrue(d, hn::Eq(factor0, one)) ||
                 !hn::AllTrue(d, hn::Eq(factor1, one));
@@ -212,8 +133,8 @@ struct Task {
   void shrink(int64_t g0) const {
     const F d;
     for (int64_t g = 0; g < span(); ++g) {
-      if (s.factor[g] == 1.0f) continue;
-      const Vf by = hn::Set(d, s.factor[g]);
+      if (m.factor[g] == 1.0f) continue;
+      const Vf by = hn::Set(d, m.factor[g]);
       float* o = s.o + (g0 + g) * o_row;
       for (int64_t j = 0; j < o_row; j += int64_t(hn::Lanes(d)))
         hn::StoreU(hn::Mul(hn::LoadU(d, o + j), by), d, o + j);
@@ -234,7 +155,7 @@ struct Task {
               1,
               s.q + g0 * p.depth,
               span(),
-              s.s,
+              m.s,
               span(),
               n,
               span(),
@@ -244,7 +165,7 @@ struct Task {
     if (adds) add_mask(n);
     if (soften(g0, n)) shrink(g0);
     const int64_t rows = std::min(span(), count - g0);
-    multiply({s.s,
+    multiply({m.s,
               1,
               span(),
               v.data,
@@ -258,13 +179,14 @@ struct Task {
   }
 
   void run() const {
+    start(chunk());
     load_queries();
-    start();
+    std::fill(s.o, s.o + chunk() * o_row, 0.0f);
     int64_t most[kBlocks] = {}, least[kBlocks] = {};
     int64_t end = 0;
     for (int64_t b = 0; b * span() < count; ++b) {
       const int64_t g0 = b * span(), g1 = std::min(g0 + span(), count);
-      const auto [low, high] = std::minmax_element(s.limit + g0, s.limit + g1);
+      const auto [low, high] = std::minmax_element(m.limit + g0, m.limit + g1);
       least[b] = *low;
       most[b] = *high;
       end = std::max(end, most[b]);
@@ -281,12 +203,6 @@ struct Task {
     finish();
   }
 
-  float logarithm(int64_t g) const {
-    if (blind(g) || s.top[g] == kUnseen) return kBlind;
-    if (s.top[g] == -kInf) return kNan;  // scores of -inf alone: 0 / 0
-    return (s.top[g] + std::log2(s.sum[g])) * kLn2;
-  }
-
   void finish() const {
     for (int64_t g = 0; g < count; ++g) {
       const Row r = row(g);
@@ -294,7 +210,7 @@ struct Task {
       if (f.out) {
         store_row(s.o + g * o_row,
                   p.width,
-                  s.top[g] == -kInf ? kNan : 1.0f / s.sum[g],
+                  m.top[g] == -kInf ? kNan : 1.0f / m.sum[g],
                   p.dtype,
                   f.out + at * p.width * int64_t(size_of(p.dtype)));
       }
@@ -304,9 +220,9 @@ struct Task {
   }
 };
 
-int64_t tasks(const AttentionForward& f) {
-  const int64_t rows = f.p.heads_per_group() * f.p.rows;
-  return f.p.batches * f.p.groups * ((rows + chunk() - 1) / chunk());
+int64_t tasks(const AttentionProblem& p) {
+  const int64_t rows = p.heads_per_group() * p.rows;
+  return p.batches * p.groups * ((rows + chunk() - 1) / chunk());
 }
 
 int64_t scratch_bytes(const AttentionProblem& p) {
@@ -322,15 +238,15 @@ void run(const AttentionForward& f, int64_t task, char* memory) {
   const int64_t chunks = (rows + chunk() - 1) / chunk();
   const int64_t place = task / chunks,
                 first = (chunks - 1 - task % chunks) * chunk();
-  Task t{f,
-         f.p,
-         place / p.groups,
-         place % p.groups,
-         first,
-         std::min(chunk(), rows - first),
-         {}};
-  scratch(p, &t.s, memory);
-  t.run();
+  Scratch s;
+  scratch(p, &s, memory);
+  const Queries q{p,
+                  place / p.groups,
+                  place % p.groups,
+                  first,
+                  std::min(chunk(), rows - first),
+                  s.queries};
+  Task(f, q, s).run();
 }
 
 }  // namespace
@@ -345,8 +261,8 @@ HWY_EXPORT(tasks);
 HWY_EXPORT(scratch_bytes);
 HWY_EXPORT(run);
 
-int64_t attention_tasks(const AttentionForward& f) {
-  return HWY_DYNAMIC_DISPATCH(tasks)(f);
+int64_t attention_tasks(const AttentionProblem& p) {
+  return HWY_DYNAMIC_DISPATCH(tasks)(p);
 }
 int64_t attention_scratch(const AttentionProblem& p) {
   return HWY_DYNAMIC_DISPATCH(scratch_bytes)(p);

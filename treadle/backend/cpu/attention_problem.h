@@ -60,9 +60,18 @@ struct AttentionForward {
   char* out;   // (B, H, rows, width)
   float* lse;  // (B, H, rows), or null
 };
-int64_t attention_tasks(const AttentionForward& f);
+int64_t attention_tasks(const AttentionProblem& p);
 int64_t attention_scratch(const AttentionProblem& p);  // bytes for a task
 void attention_task(const AttentionForward& f, int64_t task, char* scratch);
+
+// The same for bfloat16, with products of pairs, where the machine has them and
+// the operands' rows are whole.
+bool attention_takes_pairs(const AttentionProblem& p);
+int64_t attention_pair_tasks(const AttentionProblem& p);
+int64_t attention_pair_scratch(const AttentionProblem& p);
+void attention_pair_task(const AttentionForward& f,
+                         int64_t task,
+                         char* scratch);
 
 // Few queries: a task is a piece of the keys of one group, which is read once.
 // The pieces of a group are merged when all are done.
