@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "treadle/ops/views.h"
+#include "treadle/plan/absorb.h"
 #include "treadle/plan/fuse.h"
 #include "treadle/plan/plan.h"
 #include "treadle/plan/recompute.h"
@@ -21,6 +22,7 @@ class Planner {
     grouping_ = group_nodes(p_, plan_->values, live_);
     find_memory_values();
     emit();
+    absorb(p_, *plan_);
     find_last_uses();
     return plan_;
   }
@@ -252,6 +254,12 @@ class Planner {
     for (uint32_t i = 0; i < plan_->steps.size(); ++i) {
       for (uint32_t v : plan_->steps[i].out) value(v).last_use = i;
       for (uint32_t v : plan_->steps[i].in) value(root(v)).last_use = i;
+    }
+    for (uint32_t i = 0; i < plan_->steps.size(); ++i) {
+      PlanStep& step = plan_->steps[i];
+      if (!step.follows) continue;
+      const PlanValue& product = value(root(step.in[step.product]));
+      step.passing = !product.owned && product.last_use == i;
     }
   }
 

@@ -44,6 +44,10 @@ struct PlanStep {
   // Output first may take the memory of input second, if that dies here.
   std::vector<std::pair<uint32_t, uint32_t>> in_place;
   std::vector<uint32_t> members;  // fused: the program's nodes, for printing
+  // fused: the step before makes `in[product]`, and its kernel may do this
+  // step's work as well, row by row. `passing`: nobody else reads that value.
+  bool follows = false, passing = false;
+  uint32_t product = 0;
 };
 
 struct Plan {

@@ -49,10 +49,21 @@ std::string label_of(const PlanStep& step, const Program& p) {
     ops += fmt::format(
         "{}{}", ops.empty() ? "" : " ", p.nodes[n].node->op->name());
   }
-  return fmt::format("fused[{}]", ops);
+  // Done with the step before it, where its kernel does that.
+  return fmt::format("{}fused[{}]", step.follows ? "+ " : "", ops);
 }
 
 }  // namespace
+
+static bool is_product_of(const PlanStep& step,
+                          uint32_t value,
+                          const Plan& plan) {
+  uint32_t v = plan.values[step.in[step.product]].same_as;
+  while (plan.values[v].place == Place::view) {
+    v = plan.values[plan.values[v].base].same_as;
+  }
+  return v == value;
+}
 
 // Why the step that makes a value and the one that reads it are two.
 static std::string why_not_fused(const Program& p,
@@ -65,6 +76,9 @@ static std::string why_not_fused(const Program& p,
     return "a copy to row order";
   }
   auto kernel = [&](const PlanStep& s) { return s.kind == PlanStep::Kind::op; };
+  if (reader.follows && kernel(maker) && is_product_of(reader, value, plan)) {
+    return "done with it row by row, where that pays";
+  }
   if (kernel(maker)) {
     return fmt::format("{} is a kernel of its own",
                        p.nodes[size_t(maker.node)].node->op->name());
@@ -109,8 +123,10 @@ std::string to_string(const Plan& plan, const Program& p) {
       auto it = made_by.find(root);
       if (it != made_by.end()) {
         out += fmt::format(
-            "  (from {}, not fused: {})",
+            "  (from {}, {}{})",
             it->second,
+            step.follows && is_product_of(step, root, plan) ? ""
+                                                            : "not fused: ",
             why_not_fused(p, plan, plan.steps[it->second], step, root));
       }
       out += "\n";

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/views.h"
 #include "treadle/runtime/backend.h"
+#include "treadle/runtime/follow.h"
 
 namespace treadle::runtime {
 
@@ -151,9 +153,10 @@ class Builder {
   void add(uint32_t s) {
     const PlanStep& step = plan().steps[s];
     Instance::Call call;
-    call.step = s;
+    call.step = call.first_step = s;
     if (step.kind == PlanStep::Kind::fused) {
       fill_fused(step, call);
+      if (step.follows && join(step, call)) return;
     } else {
       static const OpPtr copy = make_op(Contiguous{});
       call.op = step.kind == PlanStep::Kind::copy
@@ -176,6 +179,45 @@ class Builder {
     for (const Operand& o : call.in) made_->touched_bytes += reach(o);
     for (const Operand& o : call.out) made_->touched_bytes += reach(o);
     made_->calls.push_back(std::move(call));
+  }
+
+  // Gives the work of a call to the one before it, if its kernel takes it.
+  bool join(const PlanStep& step, Instance::Call& call) {
+    Instance::Call& before = made_->calls.back();
+    if (before.step + 1 != call.step || !before.kernel->follows) return false;
+    auto f = std::make_unique<Instance::Following>();
+    f->in = call.in;
+    f->out = call.out;
+    if (!lay_out_by_rows(
+            call.space, before.out[0].shape.back(), f->in, f->out)) {
+      return false;
+    }
+    f->kernel = call.kernel;
+    f->op = call.op;
+    f->in_at = call.in_at;
+    f->out_at = call.out_at;
+    f->product = step.product;
+    const Follow follow{f->kernel, *f->op, f->in, f->out, f->product};
+    Task task{*before.op,
+              before.in,
+              before.out,
+              before.space,
+              nullptr,
+              threads_,
+              &follow};
+    if (!before.kernel->follows(task)) return false;
+    before.following = std::move(f);
+    for (size_t i = 0; i < call.in.size(); ++i) {
+      if (i != step.product) made_->touched_bytes += reach(call.in[i]);
+    }
+    for (const Operand& o : call.out) made_->touched_bytes += reach(o);
+    // Its copies belong to the same step now: memory is given back after it.
+    for (size_t c = made_->calls.size(); c-- > 0;) {
+      Instance::Call& part = made_->calls[c];
+      if (part.step + 1 != call.step) break;
+      part.step = call.step;
+    }
+    return true;
   }
 
   static size_t reach(const Operand& o) {
@@ -251,7 +293,7 @@ class Builder {
       to.strides = row_major_strides(to.shape);
       to.contiguous = true;
       Instance::Call copy;
-      copy.step = s;
+      copy.step = copy.first_step = s;
       copy.op = make_op(Contiguous{});
       copy.in = {call.in[i]};
       copy.in_at = {call.in_at[i]};
@@ -266,18 +308,41 @@ class Builder {
     }
   }
 
-  bool takes_over(const Instance::Call& call, uint32_t j, uint32_t i) const {
-    const Operand &in = call.in[i], &out = call.out[j];
-    return in.contiguous && in.dtype == out.dtype && in.shape == out.shape &&
-           call.in_at[i].offset == 0;
+  // An output that may lie in an input's memory.
+  struct Pair {
+    const Operand &in, &out;
+    const Instance::Address &from, &to;
+  };
+  static bool takes_over(const Pair& p) {
+    return p.in.contiguous && p.in.dtype == p.out.dtype &&
+           p.in.shape == p.out.shape && p.from.offset == 0;
   }
 
-  std::vector<std::pair<uint32_t, uint32_t>> in_place_pairs(
-      const Instance::Call& call) const {
+  std::vector<Pair> in_place_pairs(const Instance::Call& call) const {
+    std::vector<Pair> pairs;
+    auto add = [&](const auto& c, uint32_t j, uint32_t i) {
+      const Pair p{c.in[i], c.out[j], c.in_at[i], c.out_at[j]};
+      if (takes_over(p)) pairs.push_back(p);
+    };
     const PlanStep& step = plan().steps[call.step];
-    if (step.kind == PlanStep::Kind::fused) return step.in_place;
-    if (call.kernel->in_place) return {{0u, 0u}};
-    return {};
+    if (call.following) {
+      for (auto [j, i] : step.in_place) {
+        if (i == step.product) continue;
+        // Not what the product is made of: rows are read after others are
+        // written.
+        const uint32_t root = call.following->in_at[i].value;
+        if (std::none_of(call.in_at.begin(),
+                         call.in_at.end(),
+                         [&](const auto& at) { return at.value == root; })) {
+          add(*call.following, j, i);
+        }
+      }
+    } else if (as<plan::Fused>(*call.op)) {
+      for (auto [j, i] : step.in_place) add(call, j, i);
+    } else if (call.kernel->in_place) {
+      add(call, 0, 0);
+    }
+    return pairs;
   }
 
   void place() {
@@ -304,15 +369,15 @@ class Builder {
     for (size_t c = 0; c < made_->calls.size(); ++c) {
       Instance::Call& call = made_->calls[c];
       auto pairs = in_place_pairs(call);
-      for (uint32_t j = 0; j < call.out.size(); ++j) {
-        uint32_t v = call.out_at[j].value;
+      auto place_output = [&](const Instance::Address& at) {
+        uint32_t v = at.value;
         bool temp = v >= plan().values.size();
         // Nobody reads it: the kernel gets no memory for it.
         if (!temp && plan().values[v].place == Place::none) continue;
         bool owned = !temp && plan().values[v].owned;
-        for (auto [oj, i] : pairs) {
-          if (oj != j || !takes_over(call, j, i)) continue;
-          uint32_t from = call.in_at[i].value;
+        for (const Pair& pair : pairs) {
+          if (&pair.to != &at) continue;
+          uint32_t from = pair.from.value;
           if (from >= plan().values.size() || taken[from]) continue;
           const plan::PlanValue& source = plan().values[from];
           if (source.last_use != call.step) continue;
@@ -328,11 +393,30 @@ class Builder {
             break;
           }
         }
-        if (owned || made_->arena_at[v] >= 0) continue;
+        if (owned || made_->arena_at[v] >= 0) return;
         made_->arena_at[v] = arena.take(size[v]);
         if (temp) temps_of_step.push_back(v);
+      };
+      const bool passing = call.following && plan().steps[call.step].passing;
+      if (!passing) {
+        for (const Instance::Address& at : call.out_at) place_output(at);
       }
-      Task task{*call.op, call.in, call.out, call.space, nullptr, threads_};
+      std::optional<Follow> follow;
+      if (call.following) {
+        Instance::Following& f = *call.following;
+        for (const Instance::Address& at : f.out_at) place_output(at);
+        follow.emplace(Follow{f.kernel, *f.op, f.in, f.out, f.product});
+      }
+      // Output 0 of such a call has no memory: kernels see that by its data.
+      static char somewhere;
+      if (!call.out.empty()) call.out[0].data = passing ? nullptr : &somewhere;
+      Task task{*call.op,
+                call.in,
+                call.out,
+                call.space,
+                nullptr,
+                threads_,
+                follow ? &*follow : nullptr};
       size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
       if (work > 0) {
         call.workspace_at = size_t(arena.take(work));
@@ -342,10 +426,12 @@ class Builder {
       bool step_ends =
           c + 1 == made_->calls.size() || made_->calls[c + 1].step != call.step;
       if (!step_ends) continue;
-      for (uint32_t v : dies[call.step]) {
-        if (taken[v] || made_->arena_at[v] < 0) continue;
-        arena.give(made_->arena_at[v], size[v]);
-        call.dead.emplace_back(made_->arena_at[v], size[v]);
+      for (uint32_t s = call.first_step; s <= call.step; ++s) {
+        for (uint32_t v : dies[s]) {
+          if (taken[v] || made_->arena_at[v] < 0) continue;
+          arena.give(made_->arena_at[v], size[v]);
+          call.dead.emplace_back(made_->arena_at[v], size[v]);
+        }
       }
       for (uint32_t v : temps_of_step) arena.give(made_->arena_at[v], size[v]);
       temps_of_step.clear();

@@ -20,6 +20,14 @@ struct Instance {
     uint32_t value;
     int64_t offset;
   };
+  // A step done inside of the call before it.
+  struct Following {
+    const Kernel* kernel = nullptr;
+    OpPtr op;
+    std::vector<Operand> in, out;
+    std::vector<Address> in_at, out_at;
+    size_t product = 0;
+  };
   struct Call {
     const Kernel* kernel = nullptr;
     OpPtr op;
@@ -28,7 +36,9 @@ struct Instance {
     Shape space;
     size_t workspace_at = 0;  // arena offset
     bool has_workspace = false;
-    uint32_t step = 0;  // of the plan
+    uint32_t step = 0;        // of the plan; with `following`, that one's
+    uint32_t first_step = 0;  // of the plan
+    std::unique_ptr<Following> following;
     // Arena slots that nobody reads after this call: debug builds fill them.
     std::vector<std::pair<int64_t, size_t>> dead;
   };

@@ -24,6 +24,19 @@ struct Operand {
   bool contiguous = true;  // row-contiguous
 };
 
+struct Kernel;
+
+// Work on output 0 of a call, without reductions, that a kernel may do piece by
+// piece: as soon as rows of that output are there, while they are in the cache.
+struct Follow {
+  const Kernel* kernel;
+  const Op& op;  // Fused
+  // Over (rows of output 0, ...): its axes but the last are one, and the other
+  // axes of all arrays together have the length of the last.
+  std::span<const Operand> in, out;
+  size_t product;  // which of `in` is output 0; its data is not set
+};
+
 // One call of a kernel.
 struct Task {
   const Op& op;
@@ -32,6 +45,9 @@ struct Task {
   Shape space;                   // of a Fused op
   void* workspace = nullptr;     // as many bytes as workspace() said
   int threads = 1;               // at most this many may compute
+  // What to do besides; only for kernels that said so. Output 0 is not wanted
+  // itself when its data is null.
+  const Follow* follow = nullptr;
 };
 
 struct Kernel {
@@ -48,7 +64,13 @@ struct Kernel {
   // Output 0 may lie in the memory of an input of the same size and dtype, if
   // that input is read only at the positions already written or later.
   bool in_place = false;
+  // Whether the call does task.follow's work; null: never.
+  bool (*follows)(const Task& task) = nullptr;
 };
+
+// Does a call's following work on rows [first, first + count) of its output 0,
+// which lie at `rows`, on this thread.
+void run_follow(const Follow& follow, int64_t first, int64_t count, void* rows);
 
 // The kernels of one kind of device. Filled once, by backend/*/kernels.cpp.
 class KernelTable {

@@ -77,7 +77,12 @@ std::string label_of(const Kernel& kernel, const Task& task) {
   for (const Operand& y : task.out) {
     s += fmt::format(" {}{}", name_of(y.dtype), treadle::to_string(y.shape));
   }
-  return s + " )";
+  s += " )";
+  if (task.follow) {
+    const auto& f = static_cast<const plan::Fused&>(task.follow->op);
+    s += fmt::format(" + tape[{}]", f.tape.values.size());
+  }
+  return s;
 }
 
 }  // namespace

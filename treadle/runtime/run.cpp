@@ -116,7 +116,7 @@ void execute(const Run& run, int threads) {
       if (mine) of.in_use.clear(std::memory_order_release);
     }
   } claim{instance};
-  std::vector<Operand> in_copy, out_copy;
+  std::vector<Operand> in_copy, out_copy, follow_in_copy, follow_out_copy;
   for (Instance::Call& call : instance.calls) {
     std::span<Operand> in = call.in, out = call.out;
     if (!claim.mine) {
@@ -128,7 +128,31 @@ void execute(const Run& run, int threads) {
     for (size_t i = 0; i < in.size(); ++i) in[i].data = address(call.in_at[i]);
     for (size_t j = 0; j < out.size(); ++j)
       out[j].data = address(call.out_at[j]);
-    Task task{*call.op, in, out, call.space, nullptr, threads};
+    std::optional<Follow> follow;
+    if (call.following) {
+      Instance::Following& f = *call.following;
+      std::span<Operand> more_in = f.in, more_out = f.out;
+      if (!claim.mine) {
+        follow_in_copy = f.in;
+        follow_out_copy = f.out;
+        more_in = follow_in_copy;
+        more_out = follow_out_copy;
+      }
+      for (size_t i = 0; i < more_in.size(); ++i) {
+        more_in[i].data = address(f.in_at[i]);
+      }
+      for (size_t j = 0; j < more_out.size(); ++j) {
+        more_out[j].data = address(f.out_at[j]);
+      }
+      follow.emplace(Follow{f.kernel, *f.op, more_in, more_out, f.product});
+    }
+    Task task{*call.op,
+              in,
+              out,
+              call.space,
+              nullptr,
+              threads,
+              follow ? &*follow : nullptr};
     if (call.has_workspace) {
       task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
     }

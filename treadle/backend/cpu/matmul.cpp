@@ -91,17 +91,23 @@ void one_row(Product* p) {
 // from these lengths on (measured with and without AMX). Blocks do not depend
 // on the number of threads; with too few for the threads the library spreads
 // the work better.
-int64_t packed_block(const Product& p, Dtype dtype, int threads) {
+// better. What follows on a block saves a write and a read of it.
+int64_t packed_block(const Product& p,
+                     Dtype dtype,
+                     int threads,
+                     bool followed) {
   if (!p.batch.empty() || p.m < 256 || p.n * p.k < (1 << 17)) return 0;
   const bool rows = p.b.order == Order::rows;
-  if (!rows && (p.m < 1024 || p.n * p.k < (is_half(dtype) ? 1 << 22 : 1 << 20)))
-    return 0;
+  const bool turns =
+      p.m >= 1024 && p.n * p.k >= (is_half(dtype) ? 1 << 22 : 1 << 20);
+  const bool saves = followed && p.m >= (is_half(dtype) ? p.k : p.k / 2);
+  if (!rows && !turns && !saves) return 0;
   const int64_t block = std::min<int64_t>(256, (p.m / 4 + 63) / 64 * 64);
   return p.m / block < threads && !deterministic() ? 0 : block;
 }
 
-// A transposed left factor in two-byte elements is read at a third of the speed.
-// The library's sums over one depend on the number of threads.
+// A transposed left factor in two-byte elements is read at a third of the
+// speed. The library's sums over one depend on the number of threads.
 bool must_turn(const Product& p, Dtype dtype) {
   if (p.a.order != Order::columns) return false;
   return deterministic() ||
@@ -132,7 +138,8 @@ Steps steps_of(const Task& task, Library library) {
 #ifdef TREADLE_HAS_ONEDNN
     if (library == Library::onednn) {
       s.copy_a = s.copy_a || must_turn(p, s.compute);
-      s.block = packed_block(p, s.compute, task.threads);
+      s.block =
+          packed_block(p, s.compute, task.threads, task.follow != nullptr);
     }
 #endif
   }
@@ -225,9 +232,11 @@ void run_small(const Product& p, int threads) {
 struct Blocks {
   Product first;
   int64_t count;
-  size_t packed_bytes, pad_bytes, scratch_bytes;  // the last: of each thread
+  size_t packed_bytes, pad_bytes;
+  size_t scratch_bytes, result_bytes;  // of each thread
 
-  Blocks(const Product& p, int64_t rows, int threads)
+  // `kept`: the result has memory of its own.
+  Blocks(const Product& p, int64_t rows, int threads, bool kept)
       : first(rows_of(p, 0, rows)), count((p.m + rows - 1) / rows) {
     packed_bytes = aligned(onednn::packed_bytes(first));
     if (packed_bytes == 0) return;
@@ -239,43 +248,65 @@ struct Blocks {
           std::max(scratch_bytes, onednn::block_scratch_bytes(last, first));
     }
     scratch_bytes = aligned(scratch_bytes);
+    result_bytes =
+        kept ? 0 : aligned(size_t(rows * p.n) * treadle::size_of(p.dtype));
   }
   size_t bytes(int threads) const {
-    return packed_bytes + pad_bytes + scratch_bytes * size_t(threads);
+    return packed_bytes + pad_bytes +
+           (scratch_bytes + result_bytes) * size_t(threads);
   }
 };
 
-void run_blocks(const Product& p, const Blocks& b, char* space, int threads) {
+void run_blocks(const Product& p,
+                const Blocks& b,
+                const runtime::Follow* follow,
+                char* space,
+                int threads) {
   char* const pad = space + b.packed_bytes;
   onednn::pack(b.first, space, pad, threads);
-  char* const scratch = pad + b.pad_bytes;
+  char* const rest = pad + b.pad_bytes;
   Tasks tasks(b.count);
   parallel_workers(int(std::min<int64_t>(threads, b.count)), [&](int worker) {
+    char* const result =
+        rest + size_t(worker) * (b.scratch_bytes + b.result_bytes);
     for (int64_t i = 0; tasks.take(&i);) {
       const int64_t row = i * b.first.m;
-      onednn::matmul_block(rows_of(p, row, std::min(b.first.m, p.m - row)),
-                           b.first,
-                           space,
-                           scratch + size_t(worker) * b.scratch_bytes);
+      Product part = rows_of(p, row, std::min(b.first.m, p.m - row));
+      if (!p.c) part.c = result;
+      onednn::matmul_block(part, b.first, space, result + b.result_bytes);
+      if (follow) runtime::run_follow(*follow, row, part.m, part.c);
     }
   });
 }
 
-size_t onednn_bytes(const Steps& s, int threads) {
+size_t onednn_bytes(const Steps& s, const Task& task) {
   const Product p = prepared(s, nullptr, false, 1);
   if (s.block) {
-    const Blocks blocks(p, s.block, threads);
-    if (blocks.packed_bytes) return blocks.bytes(threads);
+    const Blocks blocks(p, s.block, task.threads, task.out[0].data != nullptr);
+    if (blocks.packed_bytes) return blocks.bytes(task.threads);
   }
-  return onednn::matmul_scratch_bytes(p, threads);
+  return onednn::matmul_scratch_bytes(p, task.threads);
 }
 
-void run_onednn(const Steps& s, const Product& p, char* space, int threads) {
+void run_onednn(const Steps& s,
+                const Product& p,
+                const Task& task,
+                char* space) {
   if (s.block) {
-    const Blocks blocks(p, s.block, threads);
-    if (blocks.packed_bytes) return run_blocks(p, blocks, space, threads);
+    const Blocks blocks(p, s.block, task.threads, p.c != nullptr);
+    if (blocks.packed_bytes) {
+      return run_blocks(p, blocks, task.follow, space, task.threads);
+    }
   }
-  onednn::matmul(p, space, threads);
+  onednn::matmul(p, space, task.threads);
+}
+
+// Only blocks of rows are followed.
+bool onednn_follows(const Task& task) {
+  const Steps s = steps_of(task, Library::onednn);
+  return s.road == Road::library && s.block != 0 && !s.copy_c &&
+         onednn::packed_bytes(
+             rows_of(prepared(s, nullptr, false, 1), 0, s.block)) != 0;
 }
 #endif
 
@@ -285,13 +316,13 @@ size_t workspace(const Task& task) {
   size_t bytes = s.copies();
 #ifdef TREADLE_HAS_ONEDNN
   if (library == Library::onednn && s.road == Road::library) {
-    bytes += onednn_bytes(s, task.threads);
+    bytes += onednn_bytes(s, task);
     // A small plan runs on one thread, whatever was planned.
-    if (task.threads > 1 && s.p.m * s.p.n * s.p.k < (1 << 24)) {
+    if (task.threads > 1 && !task.follow && s.p.m * s.p.n * s.p.k < (1 << 24)) {
       Task alone = task;
       alone.threads = 1;
       s = steps_of(alone, library);
-      bytes = std::max(bytes, s.copies() + onednn_bytes(s, 1));
+      bytes = std::max(bytes, s.copies() + onednn_bytes(s, alone));
     }
   }
 #endif
@@ -318,7 +349,7 @@ void run(const Task& task) {
                        : run_small<float>(p, task.threads);
   } else if constexpr (library == Library::onednn) {
 #ifdef TREADLE_HAS_ONEDNN
-    run_onednn(s, p, space + s.copies(), task.threads);
+    run_onednn(s, p, task, space + s.copies());
 #endif
   } else if constexpr (library == Library::openblas) {
 #ifdef TREADLE_HAS_OPENBLAS
@@ -381,7 +412,11 @@ runtime::Kernel kernel(std::string_view name,
 }  // namespace
 
 runtime::Kernel onednn_matmul() {
-  return kernel<Library::onednn>("onednn::matmul", onednn_why_not);
+  runtime::Kernel k = kernel<Library::onednn>("onednn::matmul", onednn_why_not);
+#ifdef TREADLE_HAS_ONEDNN
+  k.follows = onednn_follows;
+#endif
+  return k;
 }
 runtime::Kernel openblas_matmul() {
   return kernel<Library::openblas>("openblas::matmul", openblas_why_not);

@@ -126,7 +126,7 @@ Product rows_of(const Product& p, int64_t first, int64_t count) {
   Product q = p;
   q.m = q.a.rows = count;
   q.a.data = static_cast<const char*>(p.a.data) + first * p.a.row_step * size;
-  q.c = static_cast<char*>(p.c) + first * p.n * size;
+  if (p.c) q.c = static_cast<char*>(p.c) + first * p.n * size;
   return q;
 }
 

@@ -1,0 +1,130 @@
+// Elementwise work that a product's kernel does on its rows while they are in
+// the cache: which steps, that kernels take them, and that results stay.
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "treadle/runtime/eval.h"
+#include "treadle/runtime/explain.h"
+#include "treadle/runtime/instance.h"
+#include "treadle/runtime/interpreter.h"
+#include "treadle/treadle.h"
+
+namespace treadle {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+array ramp(const Shape& shape, int seed, Dtype dtype = float32) {
+  std::vector<float> v(size_t(size_of(shape)));
+  for (size_t i = 0; i < v.size(); ++i) {
+    v[i] = float(int((i * 37 + size_t(seed) * 11) % 101) - 50) / 64;
+  }
+  return contiguous(astype(array::from(v.data(), shape), dtype));
+}
+
+// Calls that do the work of the step after them as well.
+int followed_calls(const Arrays& targets) {
+  int n = 0;
+  runtime::for_each_plan(
+      targets, [&](const plan::Plan& plan, const plan::Program& p) {
+        auto made = runtime::instantiate(
+            std::make_shared<plan::Plan>(plan), p, Device::Type::cpu);
+        for (const runtime::Instance::Call& c : made->calls) {
+          n += c.following != nullptr;
+        }
+      });
+  return n;
+}
+
+void expect_near(const array& got, const array& want, double eps) {
+  array a = astype(got, float64), b = astype(want, float64);
+  eval(Arrays{a, b});
+  ASSERT_EQ(a.shape(), b.shape());
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const double x = a.data<double>()[i], y = b.data<double>()[i];
+    ASSERT_LE(std::abs(x - y), eps * (1 + std::abs(y))) << i;
+  }
+}
+
+const bool kHasOneDnn = [] {
+  array x = ramp({1024, 384}, 1), w = ramp({384, 384}, 2);
+  eval(Arrays{x, w});
+  return followed_calls({matmul(x, w) + 1.0f}) == 1;
+}();
+
+struct Layer {
+  array x, w, b, r;
+  explicit Layer(Dtype dtype)
+      : x(ramp({2, 300, 384}, 1, dtype)),
+        w(ramp({400, 384}, 2, dtype)),
+        b(ramp({400}, 3, dtype)),
+        r(ramp({2, 300, 400}, 4, dtype)) {
+    eval(Arrays{x, w, b, r});
+  }
+  // Bias, activation, residual and a cast of the result of a product of three
+  // axes.
+  array operator()() const {
+    return astype(maximum(matmul(x, transpose(w)) + b, 0) * 0.5f + r, float32);
+  }
+};
+
+TEST(Absorb, BiasActivationResidualAndCastAreDoneWithTheProduct) {
+  if (!kHasOneDnn) GTEST_SKIP() << "built without oneDNN";
+  for (Dtype dtype : {float32, bfloat16}) {
+    const Layer layer(dtype);
+    array y = layer();
+    EXPECT_THAT(plan_text({&y, 1}), HasSubstr("+ fused[add maximum"));
+    EXPECT_EQ(followed_calls({y}), 1) << name_of(dtype);
+    array want;
+    {
+      runtime::PlanningScope off(false);
+      want = layer();
+      want.eval();
+    }
+    expect_near(y, want, dtype == float32 ? 2e-5 : 2e-2);
+  }
+}
+
+TEST(Absorb, AProductThatSomebodyHoldsIsWrittenToo) {
+  const Layer layer(float32);
+  array product = matmul(layer.x, transpose(layer.w));
+  array y = product + layer.b;
+  eval(Arrays{product, y});
+  expect_near(y, product + layer.b, 0);
+}
+
+TEST(Absorb, AnUpdateInPlaceReadsTheOldParameter) {
+  array x = ramp({600, 512}, 1), dy = ramp({600, 512}, 2);
+  array w = ramp({512, 512}, 3);
+  eval(Arrays{x, dy, w});
+  array want = w - 0.1f * matmul(transpose(x), dy);
+  want.eval();
+  w = w - 0.1f * matmul(transpose(x), dy);
+  w.eval();
+  expect_near(w, want, 0);
+}
+
+// x is read by the product after its rows could have been overwritten.
+TEST(Absorb, AnInputOfTheProductIsNotOverwritten) {
+  auto run = [](bool keep) {
+    array x = ramp({512, 512}, 1), w = ramp({512, 512}, 2);
+    eval(Arrays{x, w});
+    array kept = keep ? x : array();
+    x = x + matmul(transpose(x), w);
+    x.eval();
+    return x;
+  };
+  expect_near(run(false), run(true), 0);
+}
+
+TEST(Absorb, ASumOverTheResultIsAStepOfItsOwn) {
+  array x = ramp({512, 384}, 1), w = ramp({384, 384}, 2);
+  array y = sum(matmul(x, w), 0);
+  EXPECT_THAT(plan_text({&y, 1}), Not(HasSubstr("+ fused")));
+}
+
+}  // namespace
+}  // namespace treadle
