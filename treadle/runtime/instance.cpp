@@ -373,7 +373,7 @@ class Builder {
         uint32_t v = at.value;
         bool temp = v >= plan().values.size();
         // Nobody reads it: the kernel gets no memory for it.
-        if (!temp && plan().values[v].place == Place::none) continue;
+        if (!temp && plan().values[v].place == Place::none) return;
         bool owned = !temp && plan().values[v].owned;
         for (const Pair& pair : pairs) {
           if (&pair.to != &at) continue;
@@ -409,7 +409,7 @@ class Builder {
       }
       // Output 0 of such a call has no memory: kernels see that by its data.
       static char somewhere;
-      if (!call.out.empty()) call.out[0].data = passing ? nullptr : &somewhere;
+      if (follow) call.out[0].data = passing ? nullptr : &somewhere;
       Task task{*call.op,
                 call.in,
                 call.out,
