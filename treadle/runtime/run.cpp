@@ -1,5 +1,6 @@
 #include "treadle/runtime/run.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -10,21 +11,23 @@ namespace treadle::runtime {
 
 namespace {
 
-// One arena per stream, shared by the runs queued on it since they run one
-// after another; grown to the largest plan. Guarded by the eval mutex.
-BufferPtr arena_of(Stream stream, size_t bytes) {
-  static auto* arenas = new std::vector<std::pair<Stream, BufferPtr>>;
-  for (auto& [s, arena] : *arenas) {
-    if (s == stream) {
-      if (arena->bytes < bytes) {
-        arena = BufferPtr();
-        arena = allocate(bytes, stream.device);
-      }
-      return arena;
-    }
+// The arena of the runs that are queued on a stream: one for all, since they
+// run one after another, as large as the largest of them. It goes back to the
+// allocator with the last of them. Guarded by the eval mutex.
+std::shared_ptr<const BufferPtr> arena_of(Stream stream, size_t bytes) {
+  static auto* leases =
+      new std::vector<std::pair<Stream, std::weak_ptr<const BufferPtr>>>;
+  auto it = std::find_if(leases->begin(), leases->end(), [&](const auto& l) {
+    return l.first == stream;
+  });
+  if (it == leases->end())
+    it = leases->emplace(it, stream, std::weak_ptr<const BufferPtr>());
+  auto lease = it->second.lock();
+  if (!lease || (*lease)->bytes < bytes) {
+    lease = std::make_shared<const BufferPtr>(allocate(bytes, stream.device));
+    it->second = lease;
   }
-  arenas->emplace_back(stream, allocate(bytes, stream.device));
-  return arenas->back().second;
+  return lease;
 }
 
 }  // namespace
@@ -43,7 +46,7 @@ BufferPtr Run::buffer_of(uint32_t v) {
 void Run::clear() {
   instance.reset();
   buffer.clear();
-  arena = BufferPtr();
+  arena.reset();
   numbers.reset();
   after.clear();
 }
@@ -94,9 +97,10 @@ void bind(std::shared_ptr<Instance> instance,
     run.base[v] = run.buffer[v]->data;
   }
   if (in.arena_bytes) {
-    run.arena = own_arena ? allocate(in.arena_bytes, stream.device)
+    run.arena = own_arena ? std::make_shared<const BufferPtr>(
+                                allocate(in.arena_bytes, stream.device))
                           : arena_of(stream, in.arena_bytes);
-    char* arena = static_cast<char*>(run.arena->data);
+    char* arena = static_cast<char*>((*run.arena)->data);
     for (uint32_t v = 0; v < in.arena_at.size(); ++v) {
       if (in.arena_at[v] >= 0) run.base[v] = arena + in.arena_at[v];
     }
@@ -154,7 +158,8 @@ void execute(const Run& run, int threads) {
               threads,
               follow ? &*follow : nullptr};
     if (call.has_workspace) {
-      task.workspace = static_cast<char*>(run.arena->data) + call.workspace_at;
+      task.workspace =
+          static_cast<char*>((*run.arena)->data) + call.workspace_at;
     }
     std::optional<TimedCall> timed;
     if (profiling()) timed.emplace(*call.kernel, task);
@@ -164,7 +169,7 @@ void execute(const Run& run, int threads) {
     if (run.device.type == Device::Type::cpu) {
       for (auto [at, bytes] : call.dead) {
         std::memset(
-            static_cast<char*>(run.arena->data) + at, 0xff, bytes);  // NaN
+            static_cast<char*>((*run.arena)->data) + at, 0xff, bytes);  // NaN
       }
     }
 #endif

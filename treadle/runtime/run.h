@@ -17,7 +17,7 @@ struct Run {
   Device device;
   std::vector<void*> base;        // by root value
   std::vector<BufferPtr> buffer;  // by root value, where it has one
-  BufferPtr arena;
+  std::shared_ptr<const BufferPtr> arena;
   // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
   std::shared_ptr<uint64_t[]> numbers;
   std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending
