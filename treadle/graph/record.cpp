@@ -16,7 +16,7 @@ constexpr uint32_t kMaxDepth = 50'000;
 
 std::atomic<uint64_t> seq_counter{1};
 std::atomic<uint32_t> region_counter{1};
-thread_local uint32_t current_region = 0;
+thread_local uint32_t region_now = 0;
 thread_local std::optional<Stream> scoped_stream;
 
 void check_inputs(const Op& op, std::span<const array> inputs) {
@@ -38,7 +38,7 @@ Node* make_node(OpPtr op,
   n->op = std::move(op);
   n->stream = stream;
   n->in_trace = Trace::any_open();
-  n->region = current_region;
+  n->region = region_now;
   n->module_path = current_module_name();
   uint32_t depth = 0;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -167,11 +167,12 @@ StreamScope::StreamScope(Stream stream)
     : outer_(std::exchange(scoped_stream, stream)) {}
 StreamScope::~StreamScope() { scoped_stream = outer_; }
 
-RegionScope::RegionScope(uint32_t region) : outer_(current_region) {
-  current_region = region;
+RegionScope::RegionScope(uint32_t region) : outer_(region_now) {
+  region_now = region;
 }
-RegionScope::~RegionScope() { current_region = outer_; }
+RegionScope::~RegionScope() { region_now = outer_; }
 
+uint32_t current_region() { return region_now; }
 uint32_t new_region() { return region_counter.fetch_add(1); }
 
 }  // namespace treadle

@@ -70,5 +70,6 @@ class RegionScope {
   uint32_t outer_;
 };
 uint32_t new_region();
+uint32_t current_region();
 
 }  // namespace treadle

@@ -170,6 +170,7 @@ Arrays batch(const Arrays& inputs,
       mapped = mapped || in_axes.back() != kNotMapped;
     }
     StreamScope scope = on_stream_of(n);
+    RegionScope region(n->region != 0 ? n->region : current_region());
     Mapped m;
     if (mapped) {
       m = n->op->vmap(x, in_axes);

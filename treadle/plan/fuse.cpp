@@ -85,11 +85,13 @@ class Grouper {
  private:
   struct Work {
     Group group;
+    uint32_t region = 0;  // checkpoint region of its first node
     Bits ancestors;
     size_t merged_into = ~size_t(0);
     bool has_dependents = false;
   };
 
+  uint32_t region_of(uint32_t n) const { return p_.nodes[n].node->region; }
   size_t find(size_t g) const {
     while (work_[g].merged_into != ~size_t(0)) g = work_[g].merged_into;
     return g;
@@ -143,6 +145,10 @@ class Grouper {
     const Work& w = work_[gi];
     const Group& g = w.group;
     if (!g.fusible || g.nodes.size() >= kMaxGroupNodes) return false;
+    // What a checkpoint computes again must not run with the forward pass;
+    // readers of it may run with it.
+    const uint32_t region = region_of(n);
+    if (region != 0 && region != w.region) return false;
     const Shape& space = p_.spec(g.space).shape;
     auto [dir, fixes] = direction(p_, n);
     int inner = g.inner_axes;
@@ -207,6 +213,7 @@ class Grouper {
   void try_merge(size_t g, size_t h) {
     Work &a = work_[g], &b = work_[h];
     if (!b.group.fusible || a.ancestors.test(h) == false) return;
+    if (a.region != b.region) return;
     int ka = a.group.inner_axes, kb = b.group.inner_axes;
     if (ka >= 0 && kb >= 0 && ka != kb) return;
     if (p_.spec(a.group.space).shape != p_.spec(b.group.space).shape) return;
@@ -294,6 +301,7 @@ class Grouper {
 
   void start(uint32_t n, bool fusible) {
     Work w;
+    w.region = region_of(n);
     w.group.fusible = fusible;
     w.group.nodes = {n};
     if (fusible) {

@@ -80,12 +80,21 @@ Hash128 structure_key(const Program& p) {
     h.add(uint64_t(p.leaves[v]->contiguous()) |
           uint64_t(p.leaves[v]->node->scalar) << 1);
   }
+  // Checkpoint regions are numbered by first appearance: every step makes new
+  // ones.
+  std::vector<uint32_t> regions{0};
+  auto region_number = [&](uint32_t region) {
+    auto it = std::find(regions.rbegin(), regions.rend(), region);
+    if (it != regions.rend()) return uint64_t(regions.rend() - it);
+    regions.push_back(region);
+    return uint64_t(regions.size());
+  };
   Specs in;
   for (size_t n = 0; n < p.nodes.size(); ++n) {
     Node* node = p.nodes[n].node;
     const Op& op = *node->op;
     op.hash_structure(h);
-    h.add(node->region);
+    h.add(region_number(node->region));
     auto inputs = p.inputs_of(n);
     for (uint32_t v : inputs) h.add(v);
     for (uint32_t j = 0; j < node->num_outputs; ++j)
