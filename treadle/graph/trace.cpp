@@ -30,6 +30,13 @@ Trace::~Trace() {
       a.node()->detach();
     }
   }
+  if (outer_) {
+    outer_->held_.insert(outer_->held_.end(), held_.begin(), held_.end());
+  }
+}
+
+void Trace::hold(std::shared_ptr<const void> rules) {
+  if (innermost) innermost->held_.push_back(std::move(rules));
 }
 
 bool Trace::any_open() { return innermost != nullptr; }

@@ -40,12 +40,18 @@ class Trace {
   static bool keeps(const Node& node);
   // Called for a node of an open trace that has been evaluated.
   static void keep(const array& evaluated);
+  // Keeps something alive as long as a trace is open that could walk over what
+  // is being recorded: the rules of a custom function. An op that needs it
+  // refers to it weakly, so that no node ever owns a callable.
+  static void hold(std::shared_ptr<const void> rules);
+  const std::vector<std::shared_ptr<const void>>& held() const { return held_; }
 
  private:
   std::shared_ptr<TraceInfo> info_;
   uint64_t first_seq_;
   Trace* outer_;
   Arrays evaluated_;
+  std::vector<std::shared_ptr<const void>> held_;
 };
 
 // While it lives, the placeholders of an ended trace may be recorded on again:

@@ -122,6 +122,7 @@ Compiled::State::Traced Compiled::State::trace(const ArraysFn& fn,
   t.random = !same_array(random_state(), key);
   if (t.random) body->outputs.push_back(random_state());
   body->first_seq = open.first_seq();
+  body->held = open.held();
   CompiledCall call;
   call.function = options.name;
   call.body = std::move(body);

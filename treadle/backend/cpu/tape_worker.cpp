@@ -131,12 +131,13 @@ void TapeWorker::run_single(int64_t row_block, int64_t col_block) {
   const auto [row0, row1, col0, col1] = block(row_block, col_block);
   last_row_ = row1;
   const int64_t length = layout_.row_length;
-  const auto tile = [&](int64_t row, int64_t col, int64_t next) {
-    const int64_t n = std::min(layout_.tile_rows, row1 - row);
-    const int64_t size = n * std::min(layout_.tile_cols, col1 - col);
+  const auto tile = [&, end_row = row1, end_col = col1](
+                        int64_t row, int64_t col, int64_t next) {
+    const int64_t n = std::min(layout_.tile_rows, end_row - row);
+    const int64_t size = n * std::min(layout_.tile_cols, end_col - col);
     if (prefetch_) {
       ahead_.start(weight_of(steps));
-      look_ahead(next, std::min(size, row1 * length - next));
+      look_ahead(next, std::min(size, end_row * length - next));
     }
     run(steps, {row, n, col, size});
   };
