@@ -31,6 +31,7 @@ void bind_memory(nanobind::module_& m);
 void bind_platforms(nanobind::module_& m);
 void bind_autodiff(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);
+void bind_custom(nanobind::module_& m);
 void bind_nn(nanobind::module_& m);
 void bind_nn_activations(nanobind::module_& m);
 void bind_nn_attention(nanobind::module_& m);

@@ -52,6 +52,7 @@ NB_MODULE(_core, m) {
   bind_platforms(m);
   bind_autodiff(m);
   bind_compile(m);
+  bind_custom(m);
   bind_nn(m);
   bind_optimizers(m);
 }

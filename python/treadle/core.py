@@ -10,6 +10,7 @@ import types
 from treadle import _core
 from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
+from treadle._custom import custom_function as custom_function
 from treadle._files import load as load
 from treadle._files import save_safetensors as save_safetensors
 from treadle._missing import module_getattr
@@ -17,7 +18,7 @@ from treadle._missing import module_getattr
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        block_masked_mm checkpoint depends dequantize einsum einsum_path export_function export_to_dot exporter
+        block_masked_mm dequantize einsum einsum_path export_function export_to_dot exporter
         from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
         import_function printoptions qqmm quantize quantized_matmul save save_gguf savez savez_compressed
         segmented_mm set_printoptions to_fp8 unique
@@ -37,7 +38,7 @@ _MISSING = {
     "cuda": "",
 }
 _MISSING_CLASSES = {
-    "": "ArrayLike FunctionExporter PrintOptions custom_function",
+    "": "ArrayLike FunctionExporter PrintOptions",
     "distributed": "Group",
 }
 
