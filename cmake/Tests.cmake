@@ -23,7 +23,7 @@ foreach(folder IN LISTS folders)
   if(NOT sources OR folder STREQUAL "support")
     continue()
   endif()
-  if(folder STREQUAL "large" AND TREADLE_SANITIZE)
+  if(TREADLE_SANITIZE AND folder MATCHES "^(large|cuda_check)$")
     continue()  # sanitizers need several times the memory
   endif()
   if(folder STREQUAL "cuda_check" AND NOT TARGET CUDA::nvrtc)

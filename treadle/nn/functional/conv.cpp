@@ -147,8 +147,9 @@ Tree conv_init(
   }
   Shape shape{out};
   for (int64_t length : kernel) shape.push_back(length);
-  shape.push_back(in / groups);
-  double k = 1 / std::sqrt(double(in / groups) * double(size_of(kernel)));
+  const int64_t group_in = in / groups;
+  shape.push_back(group_in);
+  double k = 1 / std::sqrt(double(group_in) * double(size_of(kernel)));
   Tree t = Tree::map();
   t["weight"] = random::uniform(-k, k, shape, dtype);
   if (bias) t["bias"] = zeros({out}, dtype);
