@@ -274,6 +274,32 @@ TEST(AttentionKernel, TakesOperandsOfAnyLayout) {
     EXPECT_EQ(plain.backward[i].memory, strided.backward[i].memory) << i;
 }
 
+// Tiles that a mask hides are not computed, whatever kind of mask says so.
+TEST(AttentionKernel, EveryMaskThatSaysCausalIsCausal) {
+  for (Dtype dtype : {float32, bfloat16}) {
+    Case c{1, 2, 1, 150, 200, 32, 32, kCausal, false, dtype};
+    Problem p = problem(c);
+    const Results want = run(c, p, 1);
+    const double lowest = double(std::numeric_limits<float>::lowest());
+    for (double low :
+         {-1e9, -double(INFINITY), dtype == float32 ? lowest : -1e30, 0.0}) {
+      c.mask = low == 0 ? kBoolean : kAdditive;
+      Problem masked = p;
+      masked.op.mask = c.mask;
+      masked.in.push_back(
+          tensor(low == 0 ? bool_ : dtype, {1, 1, 150, 200}, [&](int64_t i) {
+            const bool seen = i % 200 <= i / 200 + 50;
+            return low == 0 ? double(seen) : seen ? 0.0 : low;
+          }));
+      const Results got = run(c, masked, 1);
+      for (size_t i = 0; i < 2; ++i)
+        expect_near(got.forward[i], want.forward[i].values(), 2, "forward");
+      for (size_t i = 0; i < 3; ++i)
+        expect_near(got.backward[i], want.backward[i].values(), 4, "backward");
+    }
+  }
+}
+
 TEST(AttentionKernel, KeepsLargeScoresAndNaN) {
   const Case c{1, 1, 1, 40, 70, 8, 8};
   Problem p = problem(c);

@@ -33,6 +33,7 @@ struct Scratch {
   int32_t* limit;
   // Of a tile: weights, then cotangents of the scores.
   float *s, *ds, *mask, *mask_rows;
+  float* reach;  // of each half of a block: its longest query, in base 2
   float *k, *v, *dk, *dv, *rows;
 };
 
@@ -63,7 +64,8 @@ int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
   s->s = take(kKeys * block_rows());
   s->ds = take(kKeys * block_rows());
   s->mask = take(masked ? kKeys * block_rows() : 0);
-  s->mask_rows = take(masked ? kKeys * block_rows() : 0);
+  s->mask_rows = take(masked ? std::max(kKeys * block_rows(), depth) : 0);
+  s->reach = take(masked ? rows / span() : 0);
   s->k = take(kKeys * depth);
   s->v = take(kKeys * width);
   const int64_t kept = p.heads_per_group() > 1 ? piece_keys(p) : kKeys;
@@ -144,6 +146,14 @@ struct Task {
         s.delta[i] = real ? delta(i) : 0;
       }
     }
+    if (p.mask >= AttentionMask::boolean) {
+      const float factor = std::abs(p.scale) * kLog2e;
+      for (int64_t i = 0; i < p.rows; i += span()) {
+        const int64_t n = std::min(span(), p.rows - i);
+        s.reach[i / span()] =
+            factor * longest(p.q, batch, head, i, n, p.depth, s.mask_rows);
+      }
+    }
     q_rows = rows_of(p.q, batch, head, 0, p.rows, p.depth, s.q_rows);
     dout_rows = rows_of(g.dout, batch, head, 0, p.rows, p.width, s.dout_rows);
     if (g.dq) std::fill(s.dq, s.dq + blocks(p) * step * depth, 0.0f);
@@ -153,12 +163,14 @@ struct Task {
   struct Tile {
     int64_t i0, columns, j0, n;
     int64_t real;  // columns that are queries
+    float reach;   // the longest key
     float *s, *ds, *mask;
     const float *q, *dout;
   };
 
   bool load_mask(const Tile& t, bool* adds) const {
     Range all{kInf, -kInf};
+    float least = kInf;
     bool blind = false;
     for (int64_t i = 0; i < t.columns; ++i) {
       float* to = s.mask_rows + i * kKeys;
@@ -173,9 +185,16 @@ struct Task {
       all.low = std::min(all.low, range.low);
       all.high = std::max(all.high, range.high);
       blind = blind || !(s.lse[t.i0 + i] < kInf);
+      least = std::min(least, s.lse[t.i0 + i]);
     }
     *adds = !(all.low == 0 && all.high == 0);
-    return blind || all.high > kNothing || all.high != all.high;
+    const int64_t h = t.i0 / span();
+    float reach = s.reach[h];
+    if (t.columns > span() && t.real > span())
+      reach = std::max(reach, s.reach[h + 1]);
+    const bool none =
+        all.high == -kInf || all.high + reach * t.reach < least + kTiny;
+    return blind || !none;
   }
 
   void add_mask(const Tile& t) const {
@@ -314,6 +333,10 @@ struct Task {
 
   // All queries of a head against a block of keys.
   void keys(int64_t j0, int64_t n, float* dk, float* dv) const {
+    const float reach =
+        p.mask < AttentionMask::boolean
+            ? 0
+            : longest(p.k, batch, group, j0, n, p.depth, s.mask_rows);
     const Rows k = rows_of(p.k, batch, group, j0, n, p.depth, s.k);
     const Rows v = rows_of(p.v, batch, group, j0, n, p.width, s.v);
     for (int64_t i0 = 0; i0 < p.rows; i0 += step) {
@@ -334,6 +357,7 @@ struct Task {
               j0,
               seen[h],
               both ? real[0] + real[1] : real[h],
+              reach,
               s.s + c,
               s.ds + c,
               s.mask,

@@ -145,11 +145,12 @@ struct Task : Queries {
             int64_t j0,
             int64_t n,
             int64_t least,
+            float reach,
             const Rows& k,
             const Rows& v) const {
     const bool masked = p.mask >= AttentionMask::boolean;
     bool adds = false;
-    if (masked && !load_mask(g0, j0, n, &adds)) return;
+    if (masked && !load_mask(g0, j0, n, reach, &adds)) return;
     multiply({k.data,
               k.step,
               1,
@@ -193,11 +194,13 @@ struct Task : Queries {
     }
     for (int64_t j0 = 0; j0 < end; j0 += kKeys) {
       const int64_t n = std::min(kKeys, end - j0);
+      const float reach = key_reach(j0, n);
       const Rows k = rows_of(p.k, batch, group, j0, n, p.depth, s.k);
       const Rows v = rows_of(p.v, batch, group, j0, n, p.width, s.v);
       for (int64_t b = 0; b * span() < count; ++b) {
         if (j0 < most[b])
-          tile(b * span(), j0, std::min(n, most[b] - j0), least[b], k, v);
+          tile(
+              b * span(), j0, std::min(n, most[b] - j0), least[b], reach, k, v);
       }
     }
     finish();

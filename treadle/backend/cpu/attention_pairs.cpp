@@ -205,10 +205,11 @@ struct Task : Queries {
             int64_t j0,
             int64_t n,
             int64_t least,
+            float reach,
             const uint16_t* k,
             int64_t k_step) const {
     bool adds = false;
-    if (p.mask >= AttentionMask::boolean && !load_mask(g0, j0, n, &adds))
+    if (p.mask >= AttentionMask::boolean && !load_mask(g0, j0, n, reach, &adds))
       return;
     product.multiply({k,
                       k_step,
@@ -246,13 +247,15 @@ struct Task : Queries {
     }
     for (int64_t j0 = 0; j0 < end; j0 += kKeys) {
       const int64_t n = std::min(kKeys, p.keys - j0);
+      const float reach = key_reach(j0, n);
       int64_t k_step;
       const uint16_t* k = load_keys(j0, n, &k_step);
       load_values(j0, n);
       for (int64_t b = 0; b * span() < count; ++b) {
         // Whole tiles of keys: those that nobody sees are hidden.
         const int64_t some = std::min(n, up(most[b] - j0, 16));
-        if (j0 < most[b]) tile(b * span(), j0, some, least[b], k, k_step);
+        if (j0 < most[b])
+          tile(b * span(), j0, some, least[b], reach, k, k_step);
       }
     }
     finish();

@@ -25,6 +25,7 @@ struct QueryMemory {
   float *s, *mask, *mask_rows, *factor;
   float *top, *sum;  // of all scores so far
   int32_t* limit;    // keys below it are seen
+  float* reach;      // of each block: its longest query, in base 2
 
   // `take` gives that many floats.
   template <class Take>
@@ -32,7 +33,8 @@ struct QueryMemory {
     const bool masked = p.mask >= AttentionMask::boolean;
     s = take(kKeys * span());
     mask = take(masked ? kKeys * span() : 0);
-    mask_rows = take(masked ? kKeys * span() : 0);
+    mask_rows = take(masked ? std::max(kKeys * span(), padded(p.depth)) : 0);
+    reach = take(masked ? queries / span() : 0);
     factor = take(span());
     top = take(queries);
     sum = take(queries);
@@ -59,6 +61,25 @@ struct Queries {
       m.limit[g] = int32_t(
           real && !blind(g) ? std::min(p.seen(row(g).i), p.keys) : p.keys);
     }
+    if (p.mask < AttentionMask::boolean) return;
+    const float factor = std::abs(p.scale) * kLog2e;
+    for (int64_t b = 0; b < queries / span(); ++b) {
+      m.reach[b] = 0;
+      const int64_t end = std::min((b + 1) * span(), count);
+      for (int64_t g = b * span(); g < end; ++g) {
+        const Row r = row(g);
+        m.reach[b] = std::max(
+            m.reach[b],
+            factor * longest(p.q, batch, r.head, r.i, 1, p.depth, m.mask_rows));
+      }
+    }
+  }
+
+  // What a key of a block can add to the largest score, when there is a mask
+  // that may hide them all.
+  float key_reach(int64_t j0, int64_t n) const {
+    if (p.mask < AttentionMask::boolean) return 0;
+    return longest(p.k, batch, group, j0, n, p.depth, m.mask_rows);
   }
 
   // Keys j0 ... j0 + n - 1 are seen by those queries whose limit is above.
@@ -77,8 +98,10 @@ struct Queries {
     }
   }
 
-  // Loads the mask of a tile: false when the tile cannot change anything.
-  bool load_mask(int64_t g0, int64_t j0, int64_t n, bool* adds) const {
+  // Loads the mask of a tile. False when no weight would be above 0: when no
+  // score can come near the largest so far.
+  bool load_mask(
+      int64_t g0, int64_t j0, int64_t n, float keys, bool* adds) const {
     const int64_t rows = std::min(span(), count - g0);
     Range all{kInf, -kInf};
     for (int64_t g = 0; g < span(); ++g) {
@@ -95,12 +118,10 @@ struct Queries {
       all.high = std::max(all.high, range.high);
     }
     *adds = !(all.low == 0 && all.high == 0);
-    if (all.high > kNothing || all.high != all.high) return true;
-    if (all.high == -kInf) return false;
-    for (int64_t g = 0; g < rows; ++g) {
-      if (!(m.top[g0 + g] > kNothing)) return true;
-    }
-    return false;
+    float least = kInf;
+    for (int64_t g = 0; g < rows; ++g) least = std::min(least, m.top[g0 + g]);
+    const bool none = all.high == -kInf;
+    return !(none || all.high + m.reach[g0 / span()] * keys < least + kTiny);
   }
 
   void add_mask(int64_t n) const {

@@ -1,6 +1,7 @@
 // What the attention kernels share: a product of small blocks, a block turned
 // around, masks, and 2^x.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -103,14 +104,15 @@ HWY_INLINE void columns(const Product& p, int64_t j, bool add) {
   if (j < p.n) columns<1>(p, j, add);
 }
 
-// 2^x with an error below 1 unit for x < 128; 2^-125 for all x below -125.
-// NaN stays.
+// 2^x with an error below 1 unit for x < 128; 0 for all x below kTiny, which
+// weighs nothing beside 1 and whose products would be slow subnormals. NaN
+// stays.
+constexpr float kTiny = -100.0f;
 HWY_INLINE Vf exp2(F d, Vf x) {
   const hn::RebindToSigned<F> di;
   // 1.5 * 2^23: a number that is added to it is rounded to an integer, which
   // then lies in the lowest bits.
   const Vf magic = hn::Set(d, 12582912.0f);
-  x = hn::Max(hn::Set(d, -125.0f), x);
   const Vf shifted = hn::Add(x, magic);
   const Vf f = hn::Sub(x, hn::Sub(shifted, magic));
   // Minimax for 2^f on [-0.5, 0.5], relative.
@@ -122,8 +124,9 @@ HWY_INLINE Vf exp2(F d, Vf x) {
   y = hn::MulAdd(y, f, hn::Set(d, 6.931472e-1f));
   y = hn::MulAdd(y, f, hn::Set(d, 1.0f));
   const auto bits = hn::BitCast(di, y);
-  return hn::BitCast(
+  const Vf power = hn::BitCast(
       d, hn::Add(bits, hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, kTiny)), power);
 }
 
 // to[j][i] = from[i][j]; rows and columns are multiples of 4.
@@ -252,8 +255,28 @@ HWY_INLINE Range mask_row(const AttentionOperand& x,
   return r;
 }
 
-// Scores this low say nothing: any other score of the row outweighs them.
-constexpr float kNothing = -1e30f;
+// The longest of some rows; infinite when one is not finite. `row` is scratch.
+HWY_INLINE float longest(const AttentionOperand& x,
+                         int64_t b,
+                         int64_t h,
+                         int64_t first,
+                         int64_t n,
+                         int64_t columns,
+                         float* row) {
+  const F d;
+  float most = 0;
+  for (int64_t i = first; i < first + n; ++i) {
+    load_row(x.at(b, h, i), x.dtype, x.column, columns, 1, row);
+    std::fill(row + columns, row + padded(columns), 0.0f);
+    Vf sum = hn::Zero(d);
+    for (int64_t j = 0; j < columns; j += int64_t(hn::Lanes(d)))
+      sum = hn::MulAdd(hn::LoadU(d, row + j), hn::LoadU(d, row + j), sum);
+    const float square = hn::GetLane(hn::SumOfLanes(d, sum));
+    if (!(square < kInf)) return kInf;
+    most = std::max(most, square);
+  }
+  return std::sqrt(most);
+}
 
 }  // namespace
 }  // namespace treadle::backend::cpu::HWY_NAMESPACE
