@@ -40,6 +40,7 @@
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/depends.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/gather.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/norms.h"

@@ -66,6 +66,14 @@ inline std::vector<OpCase> composed_cases() {
        {{{2, 4}}},
        4,
        false},
+      {"gather",
+       [](A x) {
+         return gather(x[0], {x[1], x[2]}, {2, 0}, {1, 3, 2});
+       },
+       {{{3, 3, 4}}, {{2}, 0, 2, int32}, {{2, 1}, 0, 2, int32}}},
+      {"scatter_slices",
+       [](A x) { return scatter_add(x[0], {x[1]}, x[2], {1}); },
+       {{{3, 4}}, {{5}, 0, 3, int32}, {{5, 2, 2}}}},
       {"symmetric_root",
        [](A x) {
          // Of x x^T + 1, whose eigenvalues are apart from 0.
