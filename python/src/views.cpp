@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
+#include "treadle/ops/arrange.h"
 #include "treadle/ops/create.h"
 
 #include "array.h"
@@ -117,13 +118,16 @@ array pad_any(const array& a,
               const std::string& mode,
               Operand& value,
               const StreamOrDevice& s) {
-  if (mode != "constant") {
-    PyErr_SetString(PyExc_NotImplementedError,
-                    ("[pad] mode '" + mode + "' is not there yet.").c_str());
-    throw nb::python_error();
-  }
   Shape low, high;
   load_pad_width(width, a.ndim(), &low, &high);
+  if (mode == "edge") return pad(a, low, high, PadMode::edge, s);
+  if (mode == "reflect") return pad(a, low, high, PadMode::reflect, s);
+  if (mode == "symmetric") return pad(a, low, high, PadMode::symmetric, s);
+  if (mode != "constant") {
+    invalid("pad",
+            "got mode '" + mode +
+                "'; expected constant, edge, reflect or symmetric.");
+  }
   if (value.is_number() && value.number.real() == 0 &&
       value.number.imag() == 0) {
     return pad(a, low, high, s);
@@ -342,8 +346,8 @@ void bind_functions(nb::module_& m) {
         kw,
         stream,
         "The array with elements added around: pad_width before and after each "
-        "axis, as "
-        "an int, a pair, or a pair for each axis.");
+        "axis, as an int, a pair, or a pair for each axis. Mode 'constant', or "
+        "its own elements: 'edge', 'reflect', 'symmetric'.");
 }
 
 void bind_methods() {

@@ -81,12 +81,21 @@ m.diff(w, axis=0); m.diff(b); m.diff(w, 0); m.diff(w, -1); m.diff(x, 9); m.diff(
 m.diff(m.array([1, 3, 2], m.uint8))
 """
 
+PADS = """
+m.pad(x, 2, "edge"); m.pad(w, ((0, 2), (1, 0)), mode="edge"); m.pad(x, 2, "reflect"); m.pad(x, 3, "symmetric")
+m.pad(x, 11, "reflect"); m.pad(x, (9, 14), "symmetric"); m.pad(w, 1, "reflect"); m.pad(t, (1, 2), "symmetric")
+m.pad(x[:1], 2, "reflect"); m.pad(x[:1], 2, "symmetric"); m.pad(x[:0], 2, "reflect"); m.pad(x[:0], 2, "edge")
+m.pad(x, 0, "reflect"); m.pad(m.array(1), 2, "symmetric"); m.pad(x, -1, "edge"); m.pad(x, 1, "no")
+m.grad(lambda x: (m.pad(x, 5, "reflect") * m.arange(14)).sum())(x)
+m.grad(lambda x: (m.pad(x, 2, "edge") * m.arange(8)).sum())(x)
+"""
+
 CONVOLUTIONS = """
 m.convolve(x, x); m.convolve(x, x[:3], "same"); m.convolve(x[:2], x, "valid"); m.convolve(x, x[:2], mode="same")
 m.convolve(x, x, "no"); m.convolve(x[:0], x); m.convolve(w, x)
 """
 
-ALL = NUMBERS + REDUCTIONS + ARRANGEMENTS + PRODUCTS + BYTES + CONVOLUTIONS
+ALL = NUMBERS + REDUCTIONS + ARRANGEMENTS + PRODUCTS + BYTES + PADS + CONVOLUTIONS
 
 
 def run(m, expression):

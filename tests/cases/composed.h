@@ -66,6 +66,11 @@ inline std::vector<OpCase> composed_cases() {
        {{{2, 4}}},
        4,
        false},
+      {"pad_reflect",
+       [](A x) {
+         return pad(x[0], {1, 4}, {0, 7}, PadMode::reflect);
+       },
+       {{{2, 3}}}},
       {"gather",
        [](A x) {
          return gather(x[0], {x[1], x[2]}, {2, 0}, {1, 3, 2});

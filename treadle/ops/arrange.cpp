@@ -7,6 +7,7 @@
 #include "treadle/base/error.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/index.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -183,6 +184,62 @@ array tile(const array& x, const Shape& reps, StreamOrDevice s) {
     flat.push_back(r * n);
   }
   return reshape(broadcast_to(reshape(x, thin, s), wide, s), flat, s);
+}
+
+namespace {
+
+// Which of n elements stands at place p, which may lie outside of [0, n).
+int64_t source_of(int64_t p, int64_t n, PadMode mode) {
+  if (mode == PadMode::edge || n == 1) return std::clamp<int64_t>(p, 0, n - 1);
+  // Forth and back; reflecting, the turning points stand once.
+  const int64_t turn = mode == PadMode::reflect ? 1 : 0;
+  const int64_t period = 2 * (n - turn);
+  p = (p % period + period) % period;
+  return p < n ? p : period - p - (1 - turn);
+}
+
+}  // namespace
+
+array pad(const array& x,
+          const Shape& low,
+          const Shape& high,
+          PadMode mode,
+          StreamOrDevice s) {
+  bool fits = low.size() == x.shape().size() && high.size() == low.size();
+  for (size_t i = 0; fits && i < low.size(); ++i)
+    fits = low[i] >= 0 && high[i] >= 0;
+  if (!fits) {
+    invalid("pad",
+            fmt::format("got {} before and {} behind for {}; expected 0 or "
+                        "more for each axis.",
+                        to_string(low),
+                        to_string(high),
+                        to_string(x.spec())));
+  }
+  array y = x;
+  for (size_t i = 0; i < low.size(); ++i) {
+    if (low[i] + high[i] == 0) continue;
+    const int64_t n = x.shape()[i];
+    if (n == 0) {
+      if (mode != PadMode::edge) {
+        invalid("pad",
+                fmt::format("axis {} of {} is empty; there is nothing to "
+                            "reflect.",
+                            i,
+                            to_string(x.spec())));
+      }
+      Shape before(low.size(), 0), behind(low.size(), 0);
+      before[i] = low[i];
+      behind[i] = high[i];
+      y = pad(y, before, behind, s);
+      continue;
+    }
+    std::vector<int64_t> from;
+    for (int64_t p = -low[i]; p < n + high[i]; ++p)
+      from.push_back(source_of(p, n, mode));
+    y = take(y, array::from(from.data(), {int64_t(from.size())}), int(i), s);
+  }
+  return y;
 }
 
 Arrays unstack(const array& x, int axis, StreamOrDevice s) {

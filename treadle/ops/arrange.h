@@ -52,6 +52,17 @@ array repeat(const array& x, int repeats, int axis, StreamOrDevice s = {});
 array repeat(const array& x, int repeats, StreamOrDevice s = {});
 // x reps[i] times along axis i; missing leading axes are added to either.
 array tile(const array& x, const Shape& reps, StreamOrDevice s = {});
+// x with elements of its own around: along axis i, low[i] before and high[i]
+// behind. edge: the first and the last one; reflect: those beside them in
+// reverse; symmetric: those and the outermost ones in reverse. Reflections are
+// repeated as far as needed. Of an axis without elements there is nothing to
+// reflect; edge gives zeros.
+enum class PadMode : uint8_t { edge, reflect, symmetric };
+array pad(const array& x,
+          const Shape& low,
+          const Shape& high,
+          PadMode mode,
+          StreamOrDevice s = {});
 // The slices along an axis, without it.
 Arrays unstack(const array& x, int axis = 0, StreamOrDevice s = {});
 // Vectors as coordinates of a grid: output i is vector i along an axis of its

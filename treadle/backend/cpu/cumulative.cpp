@@ -27,8 +27,8 @@ constexpr int64_t kChains = 8;
 // Elements of a block. Chains do not begin a power of two apart, where they
 // would share few lines of the cache.
 constexpr int64_t kBlock = kChains * 520;
-// Columns that are done together.
-constexpr int64_t kColumns = 64;
+// Columns that are done together, at most.
+constexpr int64_t kColumns = 1024;
 
 // x (outer, length, inner), row-contiguous.
 struct Sizes {
@@ -251,50 +251,76 @@ void along_rows(const Task& task, const Sizes& n, const Cumulative& op) {
   });
 }
 
-template <class T, class S>
-void along_columns(const Task& task, const Sizes& n, const Cumulative& op) {
+// One row of `count` columns: states and results. Groups of a known number of
+// columns become vectors; they are read before they are written, as y may be x.
+template <class T, class S, bool kInclusive>
+void next_row(
+    const T* x, T* y, typename S::State* states, int64_t count, bool first) {
   using State = typename S::State;
-  const T* x = static_cast<const T*>(task.in[0].data);
-  T* y = static_cast<T*>(task.out[0].data);
-  // Few columns are spread thinner; they do not meet, so results are the same.
-  const int64_t width = n.outer * n.inner < 4 * kColumns ? 16 : kColumns;
-  const int64_t strips = (n.inner + width - 1) / width;
-  const int threads = threads_for(
-      task.threads, n.outer * n.length * n.inner * int64_t(2 * sizeof(T)));
-  parallel_tasks(threads, n.outer * strips, [&](int64_t task_number) {
-    const int64_t outer = task_number / strips;
-    const int64_t column = task_number % strips * width;
-    const int64_t count = std::min(width, n.inner - column);
-    State s[kColumns];
-    for (int64_t r = 0; r < n.length; ++r) {
-      const int64_t row = op.reverse ? n.length - 1 - r : r;
-      const int64_t at = (outer * n.length + row) * n.inner + column;
-      if (r == 0) {
-        for (int64_t c = 0; c < count; ++c) {
-          State first = S::lift(x[at + c]);
-          y[at + c] = op.inclusive ? S::value(first) : S::value(S::start());
-          s[c] = first;
-        }
-      } else if (op.inclusive) {
-        for (int64_t c = 0; c < count; ++c) {
-          s[c] = S::join(s[c], S::lift(x[at + c]));
-          y[at + c] = S::value(s[c]);
-        }
-      } else {
-        for (int64_t c = 0; c < count; ++c) {
-          State next = S::join(s[c], S::lift(x[at + c]));
-          y[at + c] = S::value(s[c]);
-          s[c] = next;
-        }
-      }
+  constexpr int64_t kGroup = 16;
+  auto some = [&](int64_t c, auto group) {
+    constexpr int64_t n = decltype(group)::value;
+    State next[n], old[n];
+    for (int64_t k = 0; k < n; ++k) {
+      old[k] = states[c + k];
+      next[k] = S::join(old[k], S::lift(x[c + k]));
     }
-  });
+    for (int64_t k = 0; k < n; ++k) states[c + k] = next[k];
+    for (int64_t k = 0; k < n; ++k)
+      y[c + k] = S::value(kInclusive ? next[k] : old[k]);
+  };
+  // The first element is taken as it is, a -0 too.
+  if (first && kInclusive) {
+    for (int64_t c = 0; c < count; ++c) {
+      states[c] = S::lift(x[c]);
+      y[c] = S::value(states[c]);
+    }
+    return;
+  }
+  int64_t c = 0;
+  for (; c + kGroup <= count; c += kGroup)
+    some(c, std::integral_constant<int64_t, kGroup>());
+  for (; c < count; ++c) some(c, std::integral_constant<int64_t, 1>());
 }
 
 template <class T, class S>
 inline constexpr bool is_running_sum =
     std::is_same_v<S, Steps<CumulativeKind::sum, T, false>> && sizeof(T) >= 4 &&
     !std::is_same_v<T, complex64_t>;
+
+template <class T, class S>
+void along_columns(const Task& task, const Sizes& n, const Cumulative& op) {
+  const T* x = static_cast<const T*>(task.in[0].data);
+  T* y = static_cast<T*>(task.out[0].data);
+  const int threads = threads_for(
+      task.threads, n.outer * n.length * n.inner * int64_t(2 * sizeof(T)));
+  // Wide strips read memory in long runs. Columns do not meet, so that results
+  // do not depend on the width.
+  const int64_t even = n.outer * n.inner / (2 * threads);
+  const int64_t width = std::clamp<int64_t>(even / 64 * 64, 16, kColumns);
+  const int64_t strips = (n.inner + width - 1) / width;
+  RunningSum sum;
+  if (is_running_sum<T, S> && op.inclusive) sum = running_sum(dtype_of<T>);
+  const bool by_vectors = sum.row;
+  parallel_tasks(threads, n.outer * strips, [&](int64_t task_number) {
+    const int64_t outer = task_number / strips;
+    const int64_t column = task_number % strips * width;
+    const int64_t count = std::min(width, n.inner - column);
+    typename S::State states[kColumns];
+    std::fill_n(states, count, S::start());
+    for (int64_t r = 0; r < n.length; ++r) {
+      const int64_t row = op.reverse ? n.length - 1 - r : r;
+      const int64_t at = (outer * n.length + row) * n.inner + column;
+      if (by_vectors && r > 0) {
+        sum.row(x + at, count, states, y + at);
+      } else if (op.inclusive) {
+        next_row<T, S, true>(x + at, y + at, states, count, r == 0);
+      } else {
+        next_row<T, S, false>(x + at, y + at, states, count, r == 0);
+      }
+    }
+  });
+}
 
 void run(const Task& task) {
   const auto& op = static_cast<const Cumulative&>(task.op);

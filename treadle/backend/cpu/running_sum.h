@@ -18,6 +18,8 @@ struct RunningSum {
                 bool reverse,
                 const void* before,
                 void* y) = nullptr;
+  // Sums of n columns: sums[i] += x[i], y[i] = sums[i].
+  void (*row)(const void* x, int64_t n, void* sums, void* y) = nullptr;
 };
 
 // For 32- and 64-bit dtypes; without functions for the others.
