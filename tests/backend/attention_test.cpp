@@ -248,6 +248,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 2, 1, 300, 133, 40, 72, kCausal, false, bfloat16},
         Case{1, 2, 2, 60, 301, 64, 64, kBoolean, true, bfloat16},
         Case{1, 1, 1, 70, 30, 32, 16, kCausal, false, bfloat16},
+        Case{1, 4, 2, 70, 600, 64, 64, kNone, false, bfloat16},
+        Case{2, 4, 2, 100, 77, 48, 80, kCausal, true, bfloat16},
         Case{1, 2, 2, 40, 70, 64, 64, kAdditive, false, bfloat16},
         Case{1, 2, 2, 40, 70, 17, 33, kBoolean, false, float16}));
 

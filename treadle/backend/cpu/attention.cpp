@@ -113,7 +113,11 @@ void forward(const Task& task) {
 struct Gradient {
   AttentionBackward g;
   int64_t tasks, scratch, parts;  // bytes, for one thread and for all
-  int sinks = -1;                 // which output is the sinks' cotangent
+  void (*run)(const AttentionBackward& g,
+              int64_t task,
+              char* scratch,
+              float* dq_parts);
+  int sinks = -1;  // which output is the sinks' cotangent
 };
 
 Gradient gradient_of(const Task& task) {
@@ -141,7 +145,10 @@ Gradient gradient_of(const Task& task) {
   }
   const int64_t pieces = attention_pieces(g.p);
   r.tasks = g.p.batches * g.p.groups * pieces;
-  r.scratch = attention_backward_scratch(g.p);
+  const bool pairs = attention_backward_takes_pairs(g);
+  r.run = pairs ? &attention_backward_pair_task : &attention_backward_task;
+  r.scratch = pairs ? attention_backward_pair_scratch(g.p)
+                    : attention_backward_scratch(g.p);
   if (pieces > 1) {
     r.parts = pieces * g.p.batches * g.p.heads * g.p.rows * g.p.depth * 4;
     r.parts = (r.parts + 63) / 64 * 64;
@@ -184,8 +191,7 @@ void backward(const Task& task) {
     Tasks tasks(r.tasks);
     parallel_workers(threads, [&](int worker) {
       char* scratch = memory + r.parts + worker * r.scratch;
-      for (int64_t i = 0; tasks.take(&i);)
-        attention_backward_task(g, i, scratch, parts);
+      for (int64_t i = 0; tasks.take(&i);) r.run(g, i, scratch, parts);
     });
   }
   if (parts) merge(g, parts, threads);

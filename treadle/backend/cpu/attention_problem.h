@@ -95,6 +95,13 @@ void attention_backward_task(const AttentionBackward& g,
                              int64_t task,
                              char* scratch,
                              float* dq_parts);
+// The same by products of pairs.
+bool attention_backward_takes_pairs(const AttentionBackward& g);
+int64_t attention_backward_pair_scratch(const AttentionProblem& p);
+void attention_backward_pair_task(const AttentionBackward& g,
+                                  int64_t task,
+                                  char* scratch,
+                                  float* dq_parts);
 float attention_sink_gradient(const AttentionBackward& g, int64_t head);
 
 }  // namespace treadle::backend::cpu
