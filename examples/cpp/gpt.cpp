@@ -4,10 +4,10 @@
 //   ./dev train gpt --steps 2000 --dims 256
 //
 // Writes model.safetensors and events.jsonl (the learning curve) into --out.
-#include <cctype>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -68,7 +68,7 @@ struct Gpt : nn::Module {
 struct Options {
   std::string data = "data/python.txt", out = "runs/gpt";
   int dims = 128, heads = 4, layers = 4, context = 128;
-  int steps = 700, batch = 16;
+  int steps = 1000, batch = 8;
   double rate = 3e-3;
   uint64_t seed = 0;
   std::string prompt = "def ";
@@ -124,12 +124,19 @@ void run(const Options& o) {
   treadle::random::seed(o.seed);
   Text text(o.data);
   Gpt model(o.dims, o.heads, o.layers, o.context);
-  auto warmup = optim::linear_schedule(0, o.rate, o.steps / 20 + 1);
-  auto decay = optim::cosine_decay(o.rate, o.steps, o.rate / 20);
-  optim::AdamW optimizer(
-      optim::join_schedules({warmup, decay}, {o.steps / 20 + 1}),
-      0.1,
-      {.beta2 = 0.99, .bias_correction = true});
+  // Weights inside the blocks take Muon's steps, everything else AdamW's.
+  auto schedule = [&](double rate) {
+    const int warmup = o.steps / 20 + 1;
+    return optim::join_schedules(
+        {optim::linear_schedule(0, rate, warmup),
+         optim::cosine_decay(rate, o.steps, rate / 20)},
+        {warmup});
+  };
+  optim::MultiOptimizer optimizer(
+      {{"blocks.*.weight",
+        std::make_shared<optim::Muon>(schedule(10 * o.rate))},
+       {"*", std::make_shared<optim::AdamW>(schedule(o.rate))}},
+      model.parameters());
 
   auto loss = [&](const array& x, const array& y) {
     return nn::cross_entropy(model(x), y, {.reduction = "mean"});
@@ -182,7 +189,9 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--steps", o.steps)->check(CLI::PositiveNumber);
   app.add_option("--batch", o.batch)->check(CLI::PositiveNumber);
-  app.add_option("--rate", o.rate, "Highest learning rate");
+  app.add_option("--rate",
+                 o.rate,
+                 "Highest learning rate of AdamW; Muon's is ten times that");
   app.add_option("--seed", o.seed);
   app.add_option("--prompt", o.prompt, "What the sample begins with");
   app.add_option("--sample", o.sample, "Length of the sample in bytes");

@@ -86,10 +86,16 @@ def train(model, options):
     data = np.fromfile(options.data, np.uint8)
     text = mx.array(data[: len(data) // 20 * 19])
     context = model.positions.weight.shape[0]
-    warmup = optim.linear_schedule(0, options.rate, options.steps // 20 + 1)
-    decay = optim.cosine_decay(options.rate, options.steps, options.rate / 20)
-    schedule = optim.join_schedules([warmup, decay], [options.steps // 20 + 1])
-    optimizer = optim.AdamW(schedule, betas=(0.9, 0.99), weight_decay=0.1, bias_correction=True)
+
+    def schedule(rate):
+        warmup = options.steps // 20 + 1
+        decay = optim.cosine_decay(rate, options.steps, rate / 20)
+        return optim.join_schedules([optim.linear_schedule(0, rate, warmup), decay], [warmup])
+
+    # Weights inside the blocks take Muon's steps, everything else AdamW's.
+    optimizer = optim.MultiOptimizer(
+        {"blocks.*.weight": optim.Muon(schedule(10 * options.rate)), "*": optim.AdamW(schedule(options.rate))}, model
+    )
     optimizer.init(model.trainable_parameters())
     state = [model.state, optimizer.state]
 
@@ -114,9 +120,11 @@ def train(model, options):
 def main():
     parser = argparse.ArgumentParser(description="Trains a small GPT on bytes of Python programs.")
     parser.add_argument("--data", type=Path, default="data/python.txt", help="a text file")
-    parser.add_argument("--steps", type=int, default=700)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=3e-3, help="highest learning rate")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument(
+        "--rate", type=float, default=3e-3, help="highest learning rate of AdamW; Muon's is ten times that"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prompt", default="def ", help="what the sample begins with")
     parser.add_argument("--sample", type=int, default=600, help="length of the sample in bytes")

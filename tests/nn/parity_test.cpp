@@ -43,6 +43,12 @@ class Args {
     const Json* v = find(position, name);
     return v ? v->get<T>() : otherwise;
   }
+  Size3 size3(size_t position, const char* name, Size3 otherwise) const {
+    const Json* v = find(position, name);
+    if (!v) return otherwise;
+    if (!v->is_array()) return Size3(v->get<int>());
+    return Size3((*v)[0].get<int>(), (*v)[1].get<int>(), (*v)[2].get<int>());
+  }
   std::string call() const { return row_["call"]; }
   Size2 size(size_t position, const char* name, Size2 otherwise) const {
     const Json* v = find(position, name);
@@ -149,6 +155,60 @@ const std::map<std::string, Factory>& factories() {
                             a.size(5, "dilation", 1),
                             a.get(6, "groups", 1),
                             a.get(7, "bias", true)));
+       }},
+      {"Conv1d",
+       [](const Args& a) {
+         return once(Conv1d(a.get(0, "in_channels", 0),
+                            a.get(1, "out_channels", 0),
+                            a.get(2, "kernel_size", 0),
+                            a.get(3, "stride", 1),
+                            a.get(4, "padding", 0),
+                            a.get(5, "dilation", 1),
+                            a.get(6, "groups", 1),
+                            a.get(7, "bias", true)));
+       }},
+      {"Conv3d",
+       [](const Args& a) {
+         return once(Conv3d(a.get(0, "in_channels", 0),
+                            a.get(1, "out_channels", 0),
+                            a.size3(2, "kernel_size", 0),
+                            a.size3(3, "stride", 1),
+                            a.size3(4, "padding", 0),
+                            a.size3(5, "dilation", 1),
+                            a.get(6, "bias", true)));
+       }},
+      {"ConvTranspose1d",
+       [](const Args& a) {
+         return once(ConvTranspose1d(a.get(0, "in_channels", 0),
+                                     a.get(1, "out_channels", 0),
+                                     a.get(2, "kernel_size", 0),
+                                     a.get(3, "stride", 1),
+                                     a.get(4, "padding", 0),
+                                     a.get(5, "dilation", 1),
+                                     a.get(6, "output_padding", 0),
+                                     a.get(7, "bias", true)));
+       }},
+      {"ConvTranspose2d",
+       [](const Args& a) {
+         return once(ConvTranspose2d(a.get(0, "in_channels", 0),
+                                     a.get(1, "out_channels", 0),
+                                     a.size(2, "kernel_size", 0),
+                                     a.size(3, "stride", 1),
+                                     a.size(4, "padding", 0),
+                                     a.size(5, "dilation", 1),
+                                     a.size(6, "output_padding", 0),
+                                     a.get(7, "bias", true)));
+       }},
+      {"ConvTranspose3d",
+       [](const Args& a) {
+         return once(ConvTranspose3d(a.get(0, "in_channels", 0),
+                                     a.get(1, "out_channels", 0),
+                                     a.size3(2, "kernel_size", 0),
+                                     a.size3(3, "stride", 1),
+                                     a.size3(4, "padding", 0),
+                                     a.size3(5, "dilation", 1),
+                                     a.size3(6, "output_padding", 0),
+                                     a.get(7, "bias", true)));
        }},
       {"MaxPool2d",
        [](const Args& a) {

@@ -18,6 +18,14 @@ struct Size2 {
   std::string to_string() const;  // "(3, 3)"
 };
 
+// Depth, height and width; one number stands for all.
+struct Size3 {
+  int depth, height, width;
+  Size3(int all) : depth(all), height(all), width(all) {}
+  Size3(int d, int h, int w) : depth(d), height(h), width(w) {}
+  Shape shape() const { return {depth, height, width}; }
+};
+
 // Cross-correlation of x with w, plus bias; a null bias stands for none.
 // x (N, H, W, C), w (O, KH, KW, C / groups), bias (O,) -> (N, H', W', O) with
 // H' = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1.
