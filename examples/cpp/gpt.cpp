@@ -132,11 +132,14 @@ void run(const Options& o) {
          optim::cosine_decay(rate, o.steps, rate / 20)},
         {warmup});
   };
-  optim::MultiOptimizer optimizer(
-      {{"blocks.*.weight",
-        std::make_shared<optim::Muon>(schedule(10 * o.rate))},
-       {"*", std::make_shared<optim::AdamW>(schedule(o.rate))}},
-      model.parameters());
+  auto muon = std::make_shared<optim::Muon>(
+      schedule(10 * o.rate), optim::MuonOptions{.weight_decay = 0});
+  auto adamw = std::make_shared<optim::AdamW>(
+      schedule(o.rate),
+      0.1,
+      optim::AdamOptions{.beta2 = 0.99, .bias_correction = true});
+  optim::MultiOptimizer optimizer({{"blocks.*.weight", muon}, {"*", adamw}},
+                                  model.parameters());
 
   auto loss = [&](const array& x, const array& y) {
     return nn::cross_entropy(model(x), y, {.reduction = "mean"});

@@ -93,9 +93,9 @@ def train(model, options):
         return optim.join_schedules([optim.linear_schedule(0, rate, warmup), decay], [warmup])
 
     # Weights inside the blocks take Muon's steps, everything else AdamW's.
-    optimizer = optim.MultiOptimizer(
-        {"blocks.*.weight": optim.Muon(schedule(10 * options.rate)), "*": optim.AdamW(schedule(options.rate))}, model
-    )
+    muon = optim.Muon(schedule(10 * options.rate), weight_decay=0)
+    adamw = optim.AdamW(schedule(options.rate), betas=(0.9, 0.99), weight_decay=0.1, bias_correction=True)
+    optimizer = optim.MultiOptimizer({"blocks.*.weight": muon, "*": adamw}, model)
     optimizer.init(model.trainable_parameters())
     state = [model.state, optimizer.state]
 

@@ -185,6 +185,8 @@ TEST_F(SafetensorsTest, RefusesHeadersThatAreNotTensors) {
                                HasSubstr("describes tensor 'a' wrongly")))
         << header;
   }
+  write(std::string("{}\0", 3));
+  EXPECT_THAT(error(), HasSubstr("not a JSON object"));
   write(std::string(1'000'000, '['));
   EXPECT_THAT(error(), HasSubstr("not a JSON object"));
   std::string nested;

@@ -130,8 +130,10 @@ Json parse_header(const std::string& path, std::string_view text) {
     }
     return true;
   };
+  // The parser takes a zero byte for the end of the text.
+  const bool hopeless = nests_deeply(text) || text.find('\0') != text.npos;
   Json header =
-      nests_deeply(text)
+      hopeless
           ? Json()
           : Json::parse(text.begin(), text.end(), check, /*exceptions=*/false);
   if (!repeated.empty()) {
