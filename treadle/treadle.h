@@ -4,6 +4,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/tree.h"
+#include "treadle/io/npy.h"
 #include "treadle/io/safetensors.h"
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/attention.h"

@@ -3,6 +3,8 @@
 
 #include <nanobind/stl/map.h>
 
+#include "treadle/base/error.h"
+#include "treadle/io/npy.h"
 #include "treadle/io/safetensors.h"
 
 #include "array.h"
@@ -34,6 +36,11 @@ std::string path_of(nb::handle file, const char* function) {
   throw nb::python_error();
 }
 
+array npy_from(nb::bytes bytes, const std::string& name) {
+  return npy_from_bytes(std::span<const char>(bytes.c_str(), bytes.size()),
+                        name);
+}
+
 nb::object load(nb::handle file,
                 const std::optional<std::string>& format,
                 bool return_metadata,
@@ -42,9 +49,15 @@ nb::object load(nb::handle file,
   std::string ending =
       format ? "." + *format
              : path.substr(std::min(path.rfind('.'), path.size()));
+  if (ending == ".npy") {
+    array a = unlocked([&] { return load_npy(path); });
+    return wrap(std::move(a));
+  }
+  if (ending == ".gguf") not_there("[load] .gguf files are not read yet.");
   if (ending != kEnding) {
-    not_there("[load] '" + path + "' has the format '" + ending +
-              "'; only .safetensors is read so far.");
+    invalid("load",
+            "'" + path + "' has the format '" + ending +
+                "'; expected .safetensors, .npz or .npy.");
   }
   Safetensors loaded = unlocked([&] { return load_safetensors(path); });
   nb::dict arrays;
@@ -80,6 +93,19 @@ void save(nb::handle file,
 }  // namespace
 
 void bind_io(nb::module_& m) {
+  m.def("_npy_from_bytes",
+        &npy_from,
+        nb::arg("data"),
+        nb::arg("name"),
+        "The array of an .npy file's bytes.");
+  m.def(
+      "_npy_to_bytes",
+      [](const array& a) {
+        std::string bytes = unlocked([&] { return npy_to_bytes(a); });
+        return nb::bytes(bytes.data(), bytes.size());
+      },
+      nb::arg("arr"),
+      "An .npy file's bytes.");
   m.def("load",
         load,
         nb::arg("file"),

@@ -65,7 +65,9 @@ def test_files_are_exchanged_with_mlx(tmp_path):
 
 
 def test_what_is_wrong_is_said(tmp_path):
-    with open(tmp_path / "a.npz", "wb+") as file, pytest.raises(NotImplementedError, match=r"\.npz"):
+    with open(tmp_path / "a.gguf", "wb+") as file, pytest.raises(NotImplementedError, match=r"\.gguf"):
+        mx.load(file)
+    with open(tmp_path / "a.txt", "wb+") as file, pytest.raises(ValueError, match=r"\.txt"):
         mx.load(file)
     with pytest.raises(RuntimeError, match="bytes"):
         mx.load(io.BytesIO(b"123"))

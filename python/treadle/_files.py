@@ -1,4 +1,4 @@
-"""Arrays in files that are open already: ``load`` and ``save_safetensors`` of the library take names."""
+"""Arrays in files: ``.npz`` archives, and files that are open already. The library reads and writes the formats."""
 
 import os
 
@@ -6,20 +6,29 @@ from treadle import _core
 
 
 def load(file, /, format=None, return_metadata=False, *, stream=None):
-    """The arrays of a file, as a dict from names to arrays in the order of the file.
+    """The arrays of a file, as a dict from names to arrays in the order of the file; of an ``.npy`` file the array.
 
-    Arrays are read when they are used, from a mapping of the file, which must not be changed in place before.
+    Arrays of a safetensors file are read when they are used, from a mapping of the file, which must not be changed in
+    place before.
 
     Args:
-        file (str, PathLike or file): A safetensors file, by name or open for reading in binary mode.
-        format (str, optional): ``"safetensors"``. Default: what the name ends in, if there is one.
+        file (str, PathLike or file): A file, by name or open for reading in binary mode.
+        format (str, optional): ``"safetensors"``, ``"npz"`` or ``"npy"``. Default: what the name ends in.
         return_metadata (bool): Return a pair with the dict of metadata. Default: ``False``.
         stream (optional): Accepted as MLX does; the host reads.
     """
-    if not hasattr(file, "read"):
-        return _core.load(file, format, return_metadata, stream=stream)
-    name = getattr(file, "name", None)
+    opened = hasattr(file, "read")
+    name = getattr(file, "name", None) if opened else os.fspath(file) if isinstance(file, os.PathLike) else file
     ending = os.path.splitext(name)[1][1:] if isinstance(name, (str, os.PathLike)) else ""
+    kind = format or ending or "safetensors"
+    if return_metadata and kind in ("npy", "npz"):
+        raise ValueError(f"[load] an .{kind} file has no metadata.")
+    if kind == "npz":
+        return _load_npz(file, str(name))
+    if kind == "npy" and opened:
+        return _core._npy_from_bytes(file.read(), str(name))
+    if not opened:
+        return _core.load(file, format, return_metadata, stream=stream)
     import shutil  # these two cost more than all of treadle.nn, and few need them
     import tempfile
 
@@ -28,7 +37,7 @@ def load(file, /, format=None, return_metadata=False, *, stream=None):
         path = os.path.join(folder, "arrays")
         with open(path, "wb") as copy:
             shutil.copyfileobj(file, copy)
-        return _core.load(path, format or ending or "safetensors", return_metadata, stream=stream)
+        return _core.load(path, kind, return_metadata, stream=stream)
 
 
 def save_safetensors(file, arrays, metadata=None):
@@ -52,3 +61,76 @@ def save_safetensors(file, arrays, metadata=None):
         _core.save_safetensors(path, arrays, metadata)
         with open(path, "rb") as written:
             shutil.copyfileobj(written, file)
+
+
+def _load_npz(file, name):
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = [m for m in archive.namelist() if m.endswith(".npy")]
+            return {m[:-4]: _core._npy_from_bytes(archive.read(m), f"{name}: {m}") for m in members}
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+        raise RuntimeError(f"[load] '{name}' cannot be read: {error}") from None
+
+
+def save(file, arr):
+    """Writes an array in the ``.npy`` format.
+
+    Args:
+        file (str, PathLike or file): Its name, to which ``.npy`` is added when it is missing; or an open file.
+        arr (array): The array.
+    """
+    _write(file, ".npy", _core._npy_to_bytes(arr))
+
+
+def savez(file, *args, **kwargs):
+    """Writes arrays in the ``.npz`` format, uncompressed; unnamed ones are ``arr_0``, ``arr_1``, ...
+
+    Args:
+        file (str, PathLike or file): Its name, to which ``.npz`` is added when it is missing; or an open file.
+        args (array): Arrays without names.
+        kwargs (array): Arrays by name.
+    """
+    _savez(file, args, kwargs, "savez", compress=False)
+
+
+def savez_compressed(file, *args, **kwargs):
+    """:func:`savez` with compression."""
+    _savez(file, args, kwargs, "savez_compressed", compress=True)
+
+
+def _savez(file, args, kwargs, op, compress):
+    import io
+    import zipfile
+
+    arrays = dict(kwargs)
+    for i, value in enumerate(args):
+        if f"arr_{i}" in arrays:
+            raise ValueError(f"[{op}] an array without a name would be called 'arr_{i}', a name that is given.")
+        arrays[f"arr_{i}"] = value
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as archive:
+        for name, value in arrays.items():
+            archive.writestr(zipfile.ZipInfo(name + ".npy"), _core._npy_to_bytes(value), archive.compression)
+    _write(file, ".npz", whole.getbuffer())
+
+
+def _write(file, ending, data):
+    """Into an open file, or beside a file of a name that it then takes: an interrupted save leaves the old one."""
+    if hasattr(file, "write"):
+        file.write(data)
+        return
+    path = os.fspath(file)
+    if not path.endswith(ending):
+        path += ending
+    beside = f"{path}.{os.getpid()}.part"
+    try:
+        with open(beside, "wb") as written:
+            written.write(data)
+        os.replace(beside, path)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise

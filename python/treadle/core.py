@@ -12,7 +12,10 @@ from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
 from treadle._custom import custom_function as custom_function
 from treadle._files import load as load
+from treadle._files import save as save
 from treadle._files import save_safetensors as save_safetensors
+from treadle._files import savez as savez
+from treadle._files import savez_compressed as savez_compressed
 from treadle._missing import module_getattr
 
 # Names that are not there yet, of each module.
@@ -20,7 +23,7 @@ _MISSING = {
     "": """
         block_masked_mm dequantize einsum einsum_path export_function export_to_dot exporter
         from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
-        import_function printoptions qqmm quantize quantized_matmul save save_gguf savez savez_compressed
+        import_function printoptions qqmm quantize quantized_matmul save_gguf
         segmented_mm set_printoptions to_fp8 unique
     """,
     "random": "",
