@@ -228,7 +228,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{1, 2, 2, 130, 200, 32, 48, kCausal},
         Case{2, 2, 1, 96, 96, 64, 64, kCausal},
         Case{1, 4, 2, 70, 70, 20, 12, kCausal, true},
-        Case{1, 2, 1, 70, 20, 8, 8, kCausal},  // 50 queries see nothing
+        Case{1, 2, 1, 70, 20, 8, 8, kCausal},        // 50 queries see nothing
+        Case{1, 2, 1, 70, 20, 8, 8, kCausal, true},  // 50 see a sink alone
+        Case{1, 2, 1, 4, 2, 8, 8, kCausal, true},
         Case{1, 4, 2, 70, 100, 8, 8, kBoolean},
         Case{2, 4, 2, 70, 100, 8, 8, kBoolean, false, float32, {2, 1, 1, 100}},
         Case{1, 2, 2, 5, 3, 8, 8, kBoolean},  // some see nothing

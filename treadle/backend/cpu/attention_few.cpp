@@ -113,7 +113,7 @@ struct Task {
     return group * p.heads_per_group() + g / p.rows;
   }
   int64_t query(int64_t g) const { return g % p.rows; }
-  bool blind(int64_t g) const { return p.seen(query(g)) <= 0; }
+  bool blind(int64_t g) const { return p.blind(query(g)); }
 
   void start(bool first) const {
     const int64_t depth = padded(p.depth);

@@ -142,9 +142,7 @@ struct Gradient {
   void load_head() {
     for (int64_t i = 0; i < blocks(p) * step; ++i) {
       const bool real = i < p.rows;
-      const int64_t seen = real ? p.seen(i) : 0;
-      m.limit[i] =
-          int32_t(real ? seen <= 0 ? p.keys : std::min(seen, p.keys) : 0);
+      m.limit[i] = int32_t(real ? p.limit(i) : 0);
       m.lse[i] = real ? lse(i) * kLog2e : kInf;
       m.delta[i] = real ? delta(i) : 0;
     }

@@ -37,9 +37,14 @@ struct AttentionProblem {
   Dtype dtype;
 
   int64_t heads_per_group() const { return heads / groups; }
-  // Query i sees the keys below this; negative or 0 when it sees none.
+  // Query i sees no key, and no sink either: it weighs all keys evenly.
+  bool blind(int64_t i) const { return !sinks && seen(i) == 0; }
+  // Query i sees the keys below this; all of them when it is blind.
+  int64_t limit(int64_t i) const { return blind(i) ? keys : seen(i); }
   int64_t seen(int64_t i) const {
-    return mask == AttentionMask::causal ? i + 1 + keys - rows : keys;
+    const int64_t n =
+        mask == AttentionMask::causal ? i + 1 + keys - rows : keys;
+    return n < 0 ? 0 : n;
   }
   float sink(int64_t head) const;
 };

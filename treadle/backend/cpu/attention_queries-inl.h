@@ -51,7 +51,7 @@ struct Queries {
     g += first;
     return {group * p.heads_per_group() + g / p.rows, g % p.rows};
   }
-  bool blind(int64_t g) const { return p.seen(row(g).i) <= 0; }
+  bool blind(int64_t g) const { return p.blind(row(g).i); }
 
   void start(int64_t queries) const {
     for (int64_t g = 0; g < queries; ++g) {
