@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/node.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/views.h"
@@ -12,6 +13,20 @@ namespace treadle {
 namespace {
 
 array swapped(const array& x) { return swapaxes(x, -1, -2); }
+
+// x is recorded as a matrix with its last two axes swapped, as a layer's weight
+// is.
+bool is_swapped(const array& x) {
+  const Op* op = x.node()->op.get();
+  const Transpose* t = op ? as<Transpose>(*op) : nullptr;
+  if (!t) return false;
+  const Axes& axes = t->axes;
+  const int n = int(axes.size());
+  for (int i = 0; i + 2 < n; ++i) {
+    if (axes[size_t(i)] != i) return false;
+  }
+  return axes[size_t(n - 1)] == n - 2;
+}
 array conjugated(const array& x) {
   return is_complex(x.dtype()) ? conjugate(x) : x;
 }
@@ -55,8 +70,16 @@ Arrays Matmul::vjp(const Arrays& x,
   Arrays out(args.size());
   if (ct[0].null()) return out;
   for (size_t i = 0; i < args.size(); ++i) {
-    out[i] = args[i] == 0 ? matmul(ct[0], swapped(conjugated(x[1])))
-                          : matmul(swapped(conjugated(x[0])), ct[0]);
+    // The cotangent of a transposed factor is computed transposed: what it is
+    // the transpose of gets one in row order.
+    const array a = conjugated(x[0]), b = conjugated(x[1]);
+    if (args[i] == 0) {
+      out[i] = is_swapped(x[0]) ? swapped(matmul(b, swapped(ct[0])))
+                                : matmul(ct[0], swapped(b));
+    } else {
+      out[i] = is_swapped(x[1]) ? swapped(matmul(swapped(ct[0]), a))
+                                : matmul(swapped(a), ct[0]);
+    }
   }
   return out;
 }

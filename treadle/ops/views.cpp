@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/node.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
@@ -392,6 +393,10 @@ Arrays Transpose::vjp(const Arrays&,
   if (ct[0].null()) return {array()};
   Axes back(axes.size());
   for (size_t i = 0; i < axes.size(); ++i) back[size_t(axes[i])] = int(i);
+  // A cotangent that was computed in the input's order is not turned twice.
+  const Op* made_by = ct[0].node()->op.get();
+  const Transpose* turned = made_by ? as<Transpose>(*made_by) : nullptr;
+  if (turned && turned->axes == axes) return {ct[0].node()->inputs()[0]};
   return {transpose(ct[0], back)};
 }
 Mapped Transpose::vmap(const Arrays& x, std::span<const int> axes_) const {

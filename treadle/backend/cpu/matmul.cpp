@@ -40,7 +40,8 @@ struct Steps {
   Dtype compute = float32;  // what the factors and the result are converted to
   bool copy_a = false, copy_b = false, copy_c = false;
   size_t a_bytes = 0, b_bytes = 0, c_bytes = 0;
-  // Rows that one thread computes at once, with b packed; 0: all at once.
+  // Rows that one thread computes at once, with b packed. All of them: by all
+  // threads; 0: b is not packed.
   int64_t block = 0;
   size_t copies() const { return a_bytes + b_bytes + c_bytes; }
 };
@@ -88,22 +89,27 @@ void one_row(Product* p) {
 #ifdef TREADLE_HAS_ONEDNN
 // Reading b in rows of a power of two bytes misses the caches; in float16 and
 // bfloat16 its rows have to be interleaved besides. Packing it once costs less
-// from these lengths on (measured with and without AMX). Blocks do not depend
-// on the number of threads; with too few for the threads the library spreads
-// the work better.
-// better. What follows on a block saves a write and a read of it.
-int64_t packed_block(const Product& p,
-                     Dtype dtype,
-                     int threads,
-                     bool followed) {
+// from these lengths on (measured with and without AMX). What follows on a
+// block saves a write and a read of it.
+int64_t packed_block(
+    const Product& p, Dtype dtype, int threads, bool turned, bool followed) {
   if (!p.batch.empty() || p.m < 256 || p.n * p.k < (1 << 17)) return 0;
   const bool rows = p.b.order == Order::rows;
   const bool turns =
-      p.m >= 1024 && p.n * p.k >= (is_half(dtype) ? 1 << 22 : 1 << 20);
+      p.m >= 1024 && p.n * p.k >= (is_half(dtype) ? 1 << 21 : 1 << 20);
   const bool saves = followed && p.m >= (is_half(dtype) ? p.k : p.k / 2);
   if (!rows && !turns && !saves) return 0;
-  const int64_t block = std::min<int64_t>(256, (p.m / 4 + 63) / 64 * 64);
-  return p.m / block < threads && !deterministic() ? 0 : block;
+  // Packing what does not fit the caches takes twice as long.
+  if (p.m < 1024 && p.n * p.k >= 1 << 22) return 0;
+  // Rows of a transposed left factor lie side by side: blocks of them are slow.
+  if (!(turned || p.a.order == Order::rows)) return rows ? p.m : 0;
+  // About 256 rows, and the same work for each thread; results must not depend
+  // on that if asked so.
+  const int64_t equal = deterministic() ? 4 : threads;
+  const int64_t wanted = std::max<int64_t>(4, p.m / 256);
+  const int64_t count = (wanted + equal - 1) / equal * equal;
+  const int64_t block = ((p.m + count - 1) / count + 15) / 16 * 16;
+  return block < 48 && !deterministic() ? 0 : block;
 }
 
 // A transposed left factor in two-byte elements is read at a third of the
@@ -138,8 +144,8 @@ Steps steps_of(const Task& task, Library library) {
 #ifdef TREADLE_HAS_ONEDNN
     if (library == Library::onednn) {
       s.copy_a = s.copy_a || must_turn(p, s.compute);
-      s.block =
-          packed_block(p, s.compute, task.threads, task.follow != nullptr);
+      s.block = packed_block(
+          p, s.compute, task.threads, s.copy_a, task.follow != nullptr);
     }
 #endif
   }
@@ -232,20 +238,23 @@ void run_small(const Product& p, int threads) {
 struct Blocks {
   Product first;
   int64_t count;
+  int inside;  // threads of a block
   size_t packed_bytes, pad_bytes;
   size_t scratch_bytes, result_bytes;  // of each thread
 
   // `kept`: the result has memory of its own.
   Blocks(const Product& p, int64_t rows, int threads, bool kept)
-      : first(rows_of(p, 0, rows)), count((p.m + rows - 1) / rows) {
-    packed_bytes = aligned(onednn::packed_bytes(first));
+      : first(rows_of(p, 0, rows)),
+        count((p.m + rows - 1) / rows),
+        inside(rows == p.m ? threads : 1) {
+    packed_bytes = aligned(onednn::packed_bytes(first, inside));
     if (packed_bytes == 0) return;
-    pad_bytes = aligned(onednn::pack_scratch_bytes(first, threads));
-    scratch_bytes = onednn::block_scratch_bytes(first, first);
+    pad_bytes = aligned(onednn::pack_scratch_bytes(first, inside, threads));
+    scratch_bytes = onednn::block_scratch_bytes(first, first, inside);
     if (p.m % rows != 0) {
       const Product last = rows_of(p, 0, p.m % rows);
-      scratch_bytes =
-          std::max(scratch_bytes, onednn::block_scratch_bytes(last, first));
+      scratch_bytes = std::max(
+          scratch_bytes, onednn::block_scratch_bytes(last, first, inside));
     }
     scratch_bytes = aligned(scratch_bytes);
     result_bytes =
@@ -253,7 +262,10 @@ struct Blocks {
   }
   size_t bytes(int threads) const {
     return packed_bytes + pad_bytes +
-           (scratch_bytes + result_bytes) * size_t(threads);
+           (scratch_bytes + result_bytes) * size_t(workers(threads));
+  }
+  int workers(int threads) const {
+    return int(std::min<int64_t>(threads, count));
   }
 };
 
@@ -263,17 +275,18 @@ void run_blocks(const Product& p,
                 char* space,
                 int threads) {
   char* const pad = space + b.packed_bytes;
-  onednn::pack(b.first, space, pad, threads);
+  onednn::pack(b.first, b.inside, space, pad, threads);
   char* const rest = pad + b.pad_bytes;
   Tasks tasks(b.count);
-  parallel_workers(int(std::min<int64_t>(threads, b.count)), [&](int worker) {
+  parallel_workers(b.workers(threads), [&](int worker) {
     char* const result =
         rest + size_t(worker) * (b.scratch_bytes + b.result_bytes);
     for (int64_t i = 0; tasks.take(&i);) {
       const int64_t row = i * b.first.m;
       Product part = rows_of(p, row, std::min(b.first.m, p.m - row));
       if (!p.c) part.c = result;
-      onednn::matmul_block(part, b.first, space, result + b.result_bytes);
+      onednn::matmul_block(
+          part, b.first, b.inside, space, result + b.result_bytes);
       if (follow) runtime::run_follow(*follow, row, part.m, part.c);
     }
   });
@@ -304,9 +317,10 @@ void run_onednn(const Steps& s,
 // Only blocks of rows are followed.
 bool onednn_follows(const Task& task) {
   const Steps s = steps_of(task, Library::onednn);
-  return s.road == Road::library && s.block != 0 && !s.copy_c &&
+  return s.road == Road::library && s.block != 0 && s.block < s.p.m &&
+         !s.copy_c &&
          onednn::packed_bytes(
-             rows_of(prepared(s, nullptr, false, 1), 0, s.block)) != 0;
+             rows_of(prepared(s, nullptr, false, 1), 0, s.block), 1) != 0;
 }
 #endif
 

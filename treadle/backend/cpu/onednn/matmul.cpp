@@ -92,8 +92,7 @@ Call& find(const Product& p, int threads) {
   return cache.get(key, [&] { return make(p); });
 }
 
-// The product of a block's rows on one thread, with b in the order that suits
-// it best.
+// The product of a block's rows, with b in the order that suits it best.
 struct Packed {
   MemoryDesc layout;
   Call run;
@@ -111,31 +110,35 @@ Packed make_packed(const Product& p) {
   return made;
 }
 
-Packed& find_packed(const Product& block) {
+Packed& find_packed(const Product& block, int inside) {
   static thread_local Cache<Packed> cache;
-  return cache.get(key_of(block), [&] {
-    const ThreadLimit limit(1);
+  Key key = key_of(block);
+  key.add(inside);
+  return cache.get(key, [&] {
+    const ThreadLimit limit(inside);
     return make_packed(block);
   });
 }
 
-Call& find_packing(const Product& block, int threads) {
+Call& find_packing(const Product& block, int inside, int threads) {
   static thread_local Cache<Call> cache;
   Key key = key_of(block);
+  key.add(inside);
   key.add(threads);
   return cache.get(key, [&] {
     return reorder_call(describe(block.b, block.batch),
-                        find_packed(block).layout);
+                        find_packed(block, inside).layout);
   });
 }
 
-// Rows that are fewer than a block's, on one thread.
-Call& find_rest(const Product& rows, const Product& block) {
+// Rows that are fewer than a block's.
+Call& find_rest(const Product& rows, const Product& block, int inside) {
   static thread_local Cache<Call> cache;
   Key key = key_of(rows);
   key.add(block.m);
+  key.add(inside);
   return cache.get(key, [&] {
-    const MemoryDesc& b = find_packed(block).layout;
+    const MemoryDesc& b = find_packed(block, inside).layout;
     return call_of(rows, describe(rows, b), b);
   });
 }
@@ -152,31 +155,41 @@ void matmul(const Product& p, void* scratch, int threads) {
   find(p, threads).run({p.a.data, p.b.data, p.c, scratch});
 }
 
-size_t packed_bytes(const Product& block) { return find_packed(block).bytes; }
-
-size_t pack_scratch_bytes(const Product& block, int threads) {
-  const ThreadLimit limit(threads);
-  return find_packing(block, threads).scratch_bytes();
+size_t packed_bytes(const Product& block, int inside) {
+  return find_packed(block, inside).bytes;
 }
 
-void pack(const Product& block, void* packed, void* scratch, int threads) {
+size_t pack_scratch_bytes(const Product& block, int inside, int threads) {
   const ThreadLimit limit(threads);
-  find_packing(block, threads).run({block.b.data, packed, scratch});
+  return find_packing(block, inside, threads).scratch_bytes();
 }
 
-size_t block_scratch_bytes(const Product& rows, const Product& block) {
-  const ThreadLimit limit(1);
-  return (rows.m == block.m ? find_packed(block).run : find_rest(rows, block))
+void pack(const Product& block,
+          int inside,
+          void* packed,
+          void* scratch,
+          int threads) {
+  const ThreadLimit limit(threads);
+  find_packing(block, inside, threads).run({block.b.data, packed, scratch});
+}
+
+size_t block_scratch_bytes(const Product& rows,
+                           const Product& block,
+                           int inside) {
+  const ThreadLimit limit(inside);
+  return (rows.m == block.m ? find_packed(block, inside).run
+                            : find_rest(rows, block, inside))
       .scratch_bytes();
 }
 
 void matmul_block(const Product& rows,
                   const Product& block,
+                  int inside,
                   const void* packed,
                   void* scratch) {
-  const ThreadLimit limit(1);
-  Call& call =
-      rows.m == block.m ? find_packed(block).run : find_rest(rows, block);
+  const ThreadLimit limit(inside);
+  Call& call = rows.m == block.m ? find_packed(block, inside).run
+                                 : find_rest(rows, block, inside);
   call.run({rows.a.data, packed, rows.c, scratch});
 }
 
