@@ -245,6 +245,57 @@ def test_compiled_and_mapped(call):
     check(lambda m: m.vmap(lambda *a: call(m, *a), in_axes=(0, 1, 2))(*batch(m)), 8)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, q, k, v: m.fast.scaled_dot_product_attention(q, k, v, scale=0.5, mask="causal"),
+        lambda m, q, k, v: m.fast.scaled_dot_product_attention(
+            q, k, v, scale=0.5, mask=q[..., :3], sinks=v[0, :, 0, 0]
+        ),
+        lambda m, q, k, v: m.fast.rms_norm(q * v, k[0, 0, 0], 1e-2),
+        lambda m, q, k, v: m.fast.layer_norm(q * v, k[0, 0, 0], v[0, 0, 0], 1e-2),
+        lambda m, q, k, v: m.fast.rope(q * k * v, 4, traditional=True, base=100.0, scale=1.0, offset=2),
+        lambda m, q, k, v: m.fast.cross_entropy(q * k * v, m.array([[[0, 1, 2], [3, 0, 1]]])),
+    ],
+)
+def test_second_derivatives(call):
+    """The gradient of a gradient's weighted sum, and a gradient mapped over a batch."""
+    x = lambda m: [draw(m, "float32", 1, 2, 3, 4, seed=i) for i in range(3)]  # noqa: E731
+    first = lambda m: m.grad(lambda *a: weighted(m, call(m, *a)), argnums=[0, 1, 2])  # noqa: E731
+    check(lambda m: m.grad(lambda *a: sum(weighted(m, g) for g in first(m)(*a)), argnums=[0, 1, 2])(*x(m)), 16)
+    batch = lambda m: [m.stack([a, a * 0.5, a + 1]) for a in x(m)]  # noqa: E731
+    check(lambda m: m.vmap(lambda *a: first(m)(*a))(*batch(m)), 8)
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda m, x: m.broadcast_to(x[:1], x.shape),
+        lambda m, x: m.broadcast_to(x[..., :1], x.shape),
+        lambda m, x: x.transpose(0, 2, 1, 3).transpose(0, 2, 1, 3),
+        lambda m, x: m.contiguous(x.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3),
+        lambda m, x: m.contiguous(x.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0),
+        lambda m, x: x[:, :, ::-1, ::-1],
+    ],
+)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, q, k, v: m.fast.scaled_dot_product_attention(q, k, v, scale=0.3, mask="causal"),
+        lambda m, q, k, v: m.fast.scaled_dot_product_attention(q[:, :, :1], k, v, scale=0.3),
+        lambda m, q, k, v: m.fast.rms_norm(q, k[0, 0, 0], 1e-2),
+        lambda m, q, k, v: m.fast.layer_norm(q, k[0, 0, 0], v[0, 0, 0], 1e-1),
+        lambda m, q, k, v: m.fast.rope(q, 18, traditional=False, base=100.0, scale=1.0, offset=m.array([2, 7])),
+        lambda m, q, k, v: m.fast.rope(q, 16, traditional=True, base=100.0, scale=1.0, offset=1),
+    ],
+)
+def test_inputs_that_are_views(call, view, dtype):
+    x = lambda m: [view(m, draw(m, dtype, 2, 3, 20, 18, seed=i)) for i in range(3)]  # noqa: E731
+    check(lambda m: call(m, *x(m)), 2)
+    check(lambda m: m.grad(lambda *a: weighted(m, call(m, *a)), argnums=[0, 1, 2])(*x(m)), 8)
+
+
 A = "m.ones((2, 3, 8))"
 Q, K = "m.ones((1, 4, 3, 8))", "m.ones((1, 2, 5, 8))"
 WRONG = f"""
