@@ -95,10 +95,18 @@ Arrays Attention::vjp(const Arrays& x,
   return out;
 }
 
-Mapped Attention::vmap(const Arrays& x, std::span<const int> axes) const {
-  // The mapped axis joins the examples; sinks of one's own cannot.
-  if (has_sinks && axes.back() != kNotMapped)
-    return vmap_by_expansion(*this, x, axes);
+namespace {
+
+constexpr size_t kNone = size_t(-1);
+
+// The op over a batch whose mapped axis joins the examples. Input `mask` may
+// stay one for all, input `sinks` is one for all (kNone: none).
+template <class T>
+Mapped join_examples(const T& op,
+                     const Arrays& x,
+                     std::span<const int> axes,
+                     size_t mask,
+                     size_t sinks) {
   int64_t n = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     if (axes[i] != kNotMapped) n = x[i].shape(axes[i]);
@@ -106,14 +114,13 @@ Mapped Attention::vmap(const Arrays& x, std::span<const int> axes) const {
   const int64_t examples = x[0].shape(axes[0] == 0 ? 1 : 0);
   Arrays in;
   for (size_t i = 0; i < x.size(); ++i) {
-    if (has_sinks && i + 1 == x.size()) {
+    if (i == sinks) {
       in.push_back(x[i]);
       continue;
     }
     array a = axes[i] == kNotMapped ? expand_dims(x[i], 0)
                                     : moveaxis(x[i], axes[i], 0);
-    // A mask that is the same for all stays one.
-    if (i < 3 || a.shape(0) * a.shape(1) != 1) {
+    if (i != mask || a.shape(0) * a.shape(1) != 1) {
       Shape all = a.shape();
       all[0] = n;
       all[1] = examples;
@@ -121,9 +128,33 @@ Mapped Attention::vmap(const Arrays& x, std::span<const int> axes) const {
     }
     in.push_back(flatten(a, 0, 1));
   }
-  Mapped m{record_all(make_op(Attention(*this)), in, resolve({})), {0, 0}};
+  Mapped m{record_all(make_op(T(op)), in, resolve({})), {}};
   for (array& y : m.outputs) y = unflatten(y, 0, {n, examples});
+  m.axes.assign(m.outputs.size(), 0);
   return m;
+}
+
+size_t mask_input(const Attention& op) { return op.has_mask() ? 3 : kNone; }
+size_t sinks_input(const Attention& op) {
+  return !op.has_sinks ? kNone : op.has_mask() ? 4 : 3;
+}
+
+}  // namespace
+
+Mapped Attention::vmap(const Arrays& x, std::span<const int> axes) const {
+  const size_t sinks = sinks_input(*this);
+  if (sinks != kNone && axes[sinks] != kNotMapped)
+    return vmap_by_expansion(*this, x, axes);
+  return join_examples(*this, x, axes, mask_input(*this), sinks);
+}
+
+Mapped AttentionGrad::vmap(const Arrays& x, std::span<const int> axes) const {
+  // What mask and sinks get is summed over examples, but not over the batch.
+  const size_t sinks = sinks_input(forward());
+  const bool summed = !wrt.empty() && wrt.back() >= 3;
+  if (summed || (sinks != kNone && axes[sinks] != kNotMapped))
+    return vmap_by_expansion(*this, x, axes);
+  return join_examples(*this, x, axes, mask_input(forward()), sinks);
 }
 
 Attention AttentionGrad::forward() const {

@@ -50,6 +50,7 @@ struct AttentionGrad : Composite<AttentionGrad> {
   auto fields() const { return std::tie(scale, mask, has_sinks, wrt); }
   Attention forward() const;
   Specs infer(std::span<const Spec> in) const override;
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };
 
