@@ -331,6 +331,9 @@ void bind_init(nb::module_& parent) {
            Dtype d) {
           return wrap(init::sparse(sparsity, mean, std, d)(s.shape));
         });
+  m.def("orthogonal", [](const IntOrShape& s, double gain, Dtype d) {
+    return wrap(init::orthogonal(gain, d)(s.shape));
+  });
   m.def("glorot_normal", [](const IntOrShape& s, double gain, Dtype d) {
     return wrap(init::glorot_normal(d, gain)(s.shape));
   });

@@ -61,6 +61,7 @@ def test_layers_start_as_those_of_mlx_do():
         (lambda: nn.init.identity()((2, 3)), "square"),
         (lambda: nn.init.sparse(0.5)((2, 3, 4)), "two axes"),
         (lambda: nn.init.sparse(1.5)((2, 3)), "sparsity"),
+        (lambda: nn.init.orthogonal()((3,)), "two axes"),
     ],
 )
 def test_wrong_shapes_are_errors(call, words):
@@ -80,6 +81,24 @@ def test_sparse_matrices_are_those_of_mlx(sparsity, dtype):
     tolerance = 2e-3 if dtype == "float16" else 2e-6
     np.testing.assert_allclose(np.array(ours), np.array(theirs), rtol=tolerance, atol=tolerance)
     assert ((np.array(ours) == 0).sum(axis=1) == np.ceil(sparsity * 10)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (3, 7), (7, 3), (40, 70), (100, 33)])
+def test_orthogonal_matrices_are_those_of_mlx(shape):
+    mx.random.seed(3)
+    mlx.core.random.seed(3)
+    ours = np.array(nn.init.orthogonal(2.0)(mx.zeros(shape)))
+    theirs = np.array(mlx.nn.init.orthogonal(2.0)(mlx.core.zeros(shape)))
+    # The last columns of a square matrix lie close to the others, so their rounding counts for more.
+    np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (64, 500), (500, 64)])
+def test_rows_or_columns_of_orthogonal_matrices_are_orthonormal(shape):
+    q = np.array(nn.init.orthogonal()(shape), np.float64)
+    product = q.T @ q if shape[0] >= shape[1] else q @ q.T
+    np.testing.assert_allclose(product, np.eye(min(shape)), atol=2e-5)
+    assert nn.init.orthogonal(dtype=mx.float16)((3, 4)).dtype == mx.float16
 
 
 def test_the_reference_snippet_initializes_a_model():

@@ -11,7 +11,6 @@ first, each times all lengths between. The formulas are in the library (treadle/
 
 import treadle.core as mx
 from treadle._core._nn import init as _init
-from treadle._missing import module_getattr
 
 
 def _shape(like):
@@ -112,4 +111,10 @@ def sparse(sparsity, mean=0.0, std=1.0, dtype=mx.float32):
     return initializer
 
 
-__getattr__ = module_getattr(__name__, functions="orthogonal")
+def orthogonal(gain=1.0, dtype=mx.float32):
+    """``gain`` times a matrix with orthonormal rows or columns, whichever are fewer. (Saxe et al. 2014)"""
+
+    def initializer(a):
+        return _init.orthogonal(_shape(a), gain, dtype)
+
+    return initializer

@@ -68,4 +68,9 @@ Initializer sparse(double sparsity,
                    double std = 1,
                    Dtype dtype = float32);
 
+// gain times a matrix with orthonormal rows or columns, whichever are fewer: a
+// part of the orthogonal factor of a square matrix of normal numbers. Throws
+// std::invalid_argument for shapes of other than two axes. (Saxe et al. 2014)
+Initializer orthogonal(double gain = 1, Dtype dtype = float32);
+
 }  // namespace treadle::nn::init
