@@ -1,8 +1,12 @@
 #include "treadle/nn/functional/normalization.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/record.h"
+#include "treadle/ops/derive.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -23,6 +27,44 @@ Axes all_but_last(const array& x) {
   Axes axes;
   for (int i = 0; i + 1 < x.ndim(); ++i) axes.push_back(i);
   return axes;
+}
+
+// The mean of (x - m)^2 over `axes`, m the mean of x. Its derivative by m is
+// zero everywhere, which the expansion's own rule could only find out by adding
+// up.
+struct Variance : Composite<Variance> {
+  static constexpr std::string_view op_name = "variance";
+  Axes axes;
+
+  auto fields() const { return std::tie(axes); }
+  Specs infer(std::span<const Spec> in) const override {
+    Shape shape;
+    for (int i = 0; i < int(in[0].shape.size()); ++i) {
+      if (std::find(axes.begin(), axes.end(), i) == axes.end()) {
+        shape.push_back(in[0].shape[size_t(i)]);
+      }
+    }
+    return {Spec{shape, in[0].dtype}};
+  }
+  Arrays expand(const Arrays& x) const override {
+    return {mean(square(x[0] - mean(x[0], axes, true)), axes)};
+  }
+  Arrays vjp(const Arrays& x,
+             const Arrays&,
+             const Arrays& ct,
+             Argnums) const override {
+    if (ct[0].null()) return {array()};
+    double n = 1;
+    for (int a : axes) n *= double(x[0].shape(a));
+    array by_row = expand_dims(ct[0], axes) * (2 / n);
+    return {(x[0] - mean(x[0], axes, true)) * by_row};
+  }
+};
+
+array variance(const array& x, const Axes& axes) {
+  Variance op;
+  op.axes = axes;
+  return record(std::move(op), {x}, resolve({}));
 }
 
 array scaled(const array& centred,
@@ -53,10 +95,9 @@ BatchNormed batch_norm(const array& x,
                         "variance; expected more while training.",
                         to_string(x.spec())));
   }
-  array mu = mean(x, axes);
-  array centred = x - mu;
-  array var = mean(square(centred), axes);
-  BatchNormed out{scaled(centred, var, weight, bias, eps), {}, {}};
+  array wide_mu = mean(x, axes, true), mu = squeeze(wide_mu, axes);
+  array var = variance(x, axes);
+  BatchNormed out{scaled(x - wide_mu, var, weight, bias, eps), {}, {}};
   if (running_mean.null()) return out;
   out.running_mean = (1 - momentum) * running_mean + momentum * mu;
   out.running_var =
