@@ -127,6 +127,34 @@ def test_dtypes(name, dtype):
     check(lambda m: getattr(m, name)(m.array(values(dtype), getattr(m, dtype))))
 
 
+# On x, 2 x 2, of every dtype. Products of integer matrices are an extension of Treadle.
+ALL_DTYPES = """
+m.all(x); m.any(x, 0); m.std(x); m.var(x, 1); m.clip(x, 1, 2); m.clip(x, 0.5, None); m.repeat(x, 2); m.tile(x, 2)
+m.roll(x, 1); m.tri(3, dtype=x.dtype); m.tril(x); m.triu(x, 1); m.diag(x); m.diag(x[0], 1); m.diagonal(x); m.trace(x)
+m.outer(x, x); m.kron(x, x); m.isnan(x); m.isinf(x); m.isfinite(x); m.isposinf(x); m.isneginf(x); m.nan_to_num(x)
+m.round(x); m.round(x, 1); m.degrees(x); m.radians(x); m.divmod(x, x); m.allclose(x, x); m.isclose(x, x + x)
+m.array_equal(x, x); m.view(x, m.uint8); m.as_strided(x, (2,), (1,)); m.identity(3, x.dtype); m.flatten(x); m.diff(x)
+m.real(x); m.imag(x); m.median(x); m.median(x, 1); m.topk(x, 1); m.count_nonzero(x); m.minmax(x); m.logical_xor(x, x)
+m.searchsorted(m.sort(x[0]), x); m.trunc(x); m.positive(x); m.linspace(0, 3, 4, dtype=x.dtype); m.meshgrid(x[0], x[1])
+m.atleast_3d(x); m.flip(x); m.unstack(x); m.vecdot(x, x); m.linalg.norm(x); m.linalg.norm(x, 1); m.linalg.norm(x[0], 3)
+m.linalg.norm(x[0], 0); m.pad(x, 1, "reflect"); m.cumsum(x, dtype=m.float32); m.cumprod(x, 0); m.unflatten(x, 1, (2, 1))
+m.moveaxis(x, 0, 1); m.swapaxes(x, 0, 1); m.broadcast_arrays(x, x[0]); x.round(); x.any(); x.diag(); x.real; x.imag
+"""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_function_of_every_dtype(dtype):
+    flat = values(dtype)
+    for expression in expressions(ALL_DTYPES):
+        try:
+            check(
+                lambda m, e=expression: eval(e, {"m": m, "x": m.array(flat, getattr(m, dtype)).reshape(2, 2)}), scale=8
+            )
+        except AssertionError as error:
+            error.add_note(expression)
+            raise
+
+
 def test_what_treadle_says_is_not_there_yet():
     w = mx.ones((2, 2))
     for call in (lambda: mx.linalg.norm(w, "nuc"), lambda: mx.linalg.norm(w, 2)):

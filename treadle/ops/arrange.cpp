@@ -21,6 +21,9 @@ array on_or_below(int64_t n, int64_t m, int k, StreamOrDevice s) {
   return less_equal(column, add(row, k, s), s);
 }
 
+// A number 0 would make bools integers.
+array zero_of(const array& x) { return array(Scalar(0), x.dtype()); }
+
 array below_in(std::string_view op, const array& x, int k, StreamOrDevice s) {
   if (x.ndim() < 2) {
     invalid(op,
@@ -54,11 +57,11 @@ array tri(int n, int m, int k, Dtype dtype, StreamOrDevice s) {
 }
 
 array tril(const array& x, int k, StreamOrDevice s) {
-  return select(below_in("tril", x, k, s), x, 0, s);
+  return select(below_in("tril", x, k, s), x, zero_of(x), s);
 }
 
 array triu(const array& x, int k, StreamOrDevice s) {
-  return select(below_in("triu", x, k - 1, s), 0, x, s);
+  return select(below_in("triu", x, k - 1, s), zero_of(x), x, s);
 }
 
 array diagonal(
@@ -104,7 +107,7 @@ array diag(const array& x, int k, StreamOrDevice s) {
   int n = int(x.shape(0)) + std::abs(k);
   // Column j of the matrix holds x[j - k]: by columns, x starts at max(k, 0).
   array columns = pad(x, {std::max(k, 0)}, {std::max(-k, 0)}, s);
-  return select(eye(n, n, k, bool_, s), columns, 0, s);
+  return select(eye(n, n, k, bool_, s), columns, zero_of(x), s);
 }
 
 array trace(

@@ -176,14 +176,18 @@ array norm(const array& x,
     for (int i = 0; i < x.ndim(); ++i) over.push_back(i);
   }
   for (int& i : over) i = normalize_axis("norm", i, x.shape().size());
-  if (over.size() == 1) return vector_norm(x, ord, over[0], keepdims, s);
+  // Of complex numbers the result is complex too, as in MLX.
+  Dtype d = is_complex(x.dtype()) ? complex64 : at_least_float(x.dtype());
+  if (over.size() == 1) {
+    return astype(vector_norm(x, ord, over[0], keepdims, s), d, s);
+  }
   if (over.size() != 2 || over[0] == over[1]) {
     invalid("norm",
             fmt::format("an order needs one axis or two different ones; "
                         "got {}.",
                         over.size()));
   }
-  return matrix_norm(x, ord, over[0], over[1], keepdims, s);
+  return astype(matrix_norm(x, ord, over[0], over[1], keepdims, s), d, s);
 }
 
 }  // namespace linalg

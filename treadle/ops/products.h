@@ -46,7 +46,8 @@ array norm(const array& x,
 // The norm of order `ord`. Vectors: sum of |x|^p to the power 1/p; the largest
 // (inf) or smallest (-inf) |x|; the number of elements that are not 0 (0).
 // Matrices: the largest (1) or smallest (-1) sum of |x| down a column, the same
-// along a row (inf, -inf). Without axes x has one or two.
+// along a row (inf, -inf). Without axes x has one or two. complex64 gives
+// complex64.
 array norm(const array& x,
            double ord,
            const std::optional<Axes>& axes = {},

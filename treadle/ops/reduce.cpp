@@ -180,6 +180,7 @@ array var(const array& x,
   Axes axes = axis.resolve("var", x.shape().size());
   array f = astype(x, at_least_float(x.dtype()), s);
   array d = subtract(f, mean(f, axes, true, s), s);
+  if (is_complex(d.dtype())) d = abs(d, s);
   double n = double(count(x, axes)) - ddof;
   return multiply(sum(square(d, s), axes, keepdims, s), 1.0 / n, s);
 }

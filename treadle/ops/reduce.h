@@ -72,7 +72,8 @@ array mean(const array& x,
            const AxisArg& axis = {},
            bool keepdims = false,
            StreamOrDevice s = {});
-// Mean of squared deviations, divided by (count - ddof).
+// Mean of squared deviations (of complex numbers: of their absolute values, so
+// that it is real), divided by (count - ddof).
 array var(const array& x,
           const AxisArg& axis = {},
           bool keepdims = false,
