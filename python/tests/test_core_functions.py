@@ -151,8 +151,7 @@ def test_every_function_of_every_dtype(dtype):
                 lambda m, e=expression: eval(e, {"m": m, "x": m.array(flat, getattr(m, dtype)).reshape(2, 2)}), scale=8
             )
         except AssertionError as error:
-            error.add_note(expression)
-            raise
+            raise AssertionError(f"{expression}: {error}") from error
 
 
 def test_what_treadle_says_is_not_there_yet():
