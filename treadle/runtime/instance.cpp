@@ -382,9 +382,10 @@ class Builder {
           const plan::PlanValue& source = plan().values[from];
           if (source.last_use != call.step) continue;
           if (owned && source.place == Place::leaf) {
+            // A candidate: which leaves nobody else holds is known when the
+            // run is bound, where the first that is free is taken.
             made_->donations.push_back({v, from, size[v]});
-            taken[from] = 1;
-            break;
+            continue;
           }
           if (!owned && source.place == Place::memory && !source.owned &&
               made_->arena_at[from] >= 0) {
