@@ -298,3 +298,26 @@ def test_a_gradient_of_another_shape_is_an_error_with_its_path():
     parameters = {"layers": [{"w": mx.zeros(3)}, {"w": mx.zeros(2)}]}
     with pytest.raises(ValueError, match=r"layers\.1\.w.*\(2, 2\).*\(2,\)"):
         optim.AdamW(0.1).apply_gradients(gradients, parameters)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adamax", "Adagrad", "RMSprop", "AdaDelta", "Lion"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_step_needs_no_second_copy_of_parameters_and_state(name, compiled):
+    optimizer = getattr(optim, name)(learning_rate=1e-3)
+    parameters = {"w": mx.random.normal((512, 1024)), "b": mx.random.normal((512, 512))}
+    gradients = tree_map(mx.ones_like, parameters)
+    optimizer.init(parameters)
+    state = [parameters, optimizer.state]
+
+    def step(gradients):
+        parameters.update(optimizer.apply_gradients(gradients, parameters))
+
+    if compiled:
+        step = mx.compile(step, inputs=state, outputs=state)
+    for i in range(4):
+        if i == 2:
+            mx.reset_peak_memory()
+            before = mx.get_active_memory()
+        step(gradients)
+        mx.eval(state)
+    assert mx.get_peak_memory() - before < 100_000
