@@ -52,6 +52,7 @@
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/reinterpret.h"
 #include "treadle/ops/rope.h"
+#include "treadle/ops/scan.h"
 #include "treadle/ops/signal.h"
 #include "treadle/ops/softmax.h"
 #include "treadle/ops/sort.h"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "treadle/graph/array.h"
+#include "treadle/graph/graph.h"
 
 namespace treadle {
 
@@ -38,5 +39,9 @@ Arrays replay(const Arrays& inputs,
               const Arrays& replacements,
               const Arrays& outputs,
               uint64_t first_seq);
+
+// Arrays from outside that the body reads without being given them, in the
+// order in which they were recorded; not numbers.
+Arrays captures_of(const Graph& body);
 
 }  // namespace treadle

@@ -408,9 +408,14 @@ class Builder {
         for (const Instance::Address& at : f.out_at) place_output(at);
         follow.emplace(Follow{f.kernel, *f.op, f.in, f.out, f.product});
       }
-      // Output 0 of such a call has no memory: kernels see that by its data.
+      // Kernels see by its data whether an output has memory.
       static char somewhere;
-      if (follow) call.out[0].data = passing ? nullptr : &somewhere;
+      for (size_t j = 0; j < call.out.size(); ++j) {
+        const uint32_t v = call.out_at[j].value;
+        const bool none =
+            v < plan().values.size() && plan().values[v].place == Place::none;
+        call.out[j].data = none || (j == 0 && passing) ? nullptr : &somewhere;
+      }
       Task task{*call.op,
                 call.in,
                 call.out,

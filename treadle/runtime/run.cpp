@@ -47,6 +47,7 @@ void Run::clear() {
   instance.reset();
   buffer.clear();
   arena.reset();
+  arena_base = nullptr;
   numbers.reset();
   after.clear();
 }
@@ -100,9 +101,9 @@ void bind(std::shared_ptr<Instance> instance,
     run.arena = own_arena ? std::make_shared<const BufferPtr>(
                                 allocate(in.arena_bytes, stream.device))
                           : arena_of(stream, in.arena_bytes);
-    char* arena = static_cast<char*>((*run.arena)->data);
+    run.arena_base = static_cast<char*>((*run.arena)->data);
     for (uint32_t v = 0; v < in.arena_at.size(); ++v) {
-      if (in.arena_at[v] >= 0) run.base[v] = arena + in.arena_at[v];
+      if (in.arena_at[v] >= 0) run.base[v] = run.arena_base + in.arena_at[v];
     }
   }
   run.instance = std::move(instance);
@@ -158,8 +159,7 @@ void execute(const Run& run, int threads) {
               threads,
               follow ? &*follow : nullptr};
     if (call.has_workspace) {
-      task.workspace =
-          static_cast<char*>((*run.arena)->data) + call.workspace_at;
+      task.workspace = run.arena_base + call.workspace_at;
     }
     std::optional<TimedCall> timed;
     if (profiling()) timed.emplace(*call.kernel, task);
@@ -168,8 +168,7 @@ void execute(const Run& run, int threads) {
 #ifndef NDEBUG
     if (run.device.type == Device::Type::cpu) {
       for (auto [at, bytes] : call.dead) {
-        std::memset(
-            static_cast<char*>((*run.arena)->data) + at, 0xff, bytes);  // NaN
+        std::memset(run.arena_base + at, 0xff, bytes);  // NaN
       }
     }
 #endif

@@ -18,6 +18,7 @@ struct Run {
   std::vector<void*> base;        // by root value
   std::vector<BufferPtr> buffer;  // by root value, where it has one
   std::shared_ptr<const BufferPtr> arena;
+  char* arena_base = nullptr;
   // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
   std::shared_ptr<uint64_t[]> numbers;
   std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending

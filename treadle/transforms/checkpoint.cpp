@@ -86,34 +86,6 @@ struct Checkpoint : Composite<Checkpoint> {
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 };
 
-// Arrays from outside that the body reads without being given them.
-Arrays captures_of(const Graph& body) {
-  Arrays found;
-  std::unordered_set<Output*> seen;
-  for (const array& x : body.inputs) seen.insert(x.output());
-  std::vector<Node*> stack;
-  std::unordered_set<Node*> visited;
-  auto visit = [&](const array& a) {
-    Node* n = a.node();
-    if (n->seq < body.first_seq || n->placeholder) {
-      const bool number = n->scalar;
-      if (!number && seen.insert(a.output()).second) found.push_back(a);
-    } else if (!seen.count(a.output()) && visited.insert(n).second) {
-      stack.push_back(n);
-    }
-  };
-  for (const array& y : body.outputs) visit(y);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(found.begin(), found.end(), [](const array& a, const array& b) {
-    return a.node()->seq < b.node()->seq;
-  });
-  return found;
-}
-
 // All results are those of one checkpoint that this body does nothing but call.
 bool only_calls_a_checkpoint(const Graph& body) {
   if (body.outputs.empty()) return false;

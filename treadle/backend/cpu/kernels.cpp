@@ -23,6 +23,7 @@
 #include "treadle/backend/cpu/ref/sort.h"
 #include "treadle/backend/cpu/ref/symmetric_root.h"
 #include "treadle/backend/cpu/rope.h"
+#include "treadle/backend/cpu/scan.h"
 #include "treadle/backend/cpu/scatter.h"
 #include "treadle/backend/cpu/sort.h"
 #include "treadle/backend/cpu/take.h"
@@ -39,6 +40,7 @@
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/rope.h"
+#include "treadle/ops/scan.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
@@ -49,6 +51,7 @@ namespace treadle::backend::cpu {
 void register_kernels(runtime::KernelTable& table) {
   table.add<plan::Fused>({tape_kernel()});
   table.add<Elementwise>({ref_elementwise()});
+  table.add<Scan>({loop_scan()});
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
   table.add<Conv>({onednn_conv(), matmul_conv(), ref_conv()});

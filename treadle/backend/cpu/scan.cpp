@@ -1,0 +1,21 @@
+#include "treadle/backend/cpu/scan.h"
+
+#include "treadle/runtime/loop.h"
+
+namespace treadle::backend::cpu {
+
+runtime::Kernel loop_scan() {
+  runtime::Kernel k{.name = "loop"};
+  k.why_not = [](const Op&, std::span<const Spec>, std::span<const Spec>) {
+    return std::string();
+  };
+  k.workspace = [](const runtime::Task& task) {
+    return runtime::loop_workspace(task, Device::Type::cpu);
+  };
+  k.run = [](const runtime::Task& task) {
+    runtime::run_loop(task, treadle::cpu);
+  };
+  return k;
+}
+
+}  // namespace treadle::backend::cpu
