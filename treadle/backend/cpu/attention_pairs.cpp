@@ -18,10 +18,19 @@ namespace treadle::backend::cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-constexpr int64_t kBlocks = 16;  // of queries of a task
+constexpr int64_t kBlocks = 16;  // of queries of a task at most
 constexpr int64_t kPairs = kKeys / 2;
 
-int64_t chunk() { return kBlocks * span(); }
+// Queries of a task: many, since they share values that were turned around,
+// unless that leaves too few tasks. No result depends on it.
+int64_t chunk(const AttentionProblem& p) {
+  constexpr int64_t kTasks = 16, kFew = 4;
+  const int64_t rows = p.heads_per_group() * p.rows;
+  int64_t n = kBlocks;
+  while (n > kFew && p.batches * p.groups * (rows / (n * span()) + 1) < kTasks)
+    n /= 2;
+  return n * span();
+}
 int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 struct Scratch {
@@ -39,13 +48,13 @@ int64_t scratch(const AttentionProblem& p, Scratch* s, char* at) {
     return here;
   };
   const int64_t depth = up(p.depth, 32), width = up(p.width, 16);
-  s->queries.take(p, chunk(), take);
-  s->q = reinterpret_cast<uint32_t*>(take(chunk() * depth / 2));
+  s->queries.take(p, chunk(p), take);
+  s->q = reinterpret_cast<uint32_t*>(take(chunk(p) * depth / 2));
   s->weights = reinterpret_cast<uint32_t*>(take(kPairs * span()));
   s->value_rows = reinterpret_cast<uint32_t*>(take(kPairs * width));
   s->k = reinterpret_cast<uint16_t*>(take(kKeys * depth / 2));
   s->v = reinterpret_cast<uint16_t*>(take(kKeys * width / 2));
-  s->o = take(chunk() * width);
+  s->o = take(chunk(p) * width);
   s->rows = take(span() * std::max(depth / 2, width));
   return used;
 }
@@ -233,9 +242,9 @@ struct Task : Queries {
   }
 
   void run() const {
-    start(chunk());
+    start(chunk(p));
     load_queries();
-    std::fill(s.o, s.o + chunk() * width, 0.0f);
+    std::fill(s.o, s.o + chunk(p) * width, 0.0f);
     int64_t most[kBlocks] = {}, least[kBlocks] = {};
     int64_t end = 0;
     for (int64_t b = 0; b * span() < count; ++b) {
@@ -287,7 +296,7 @@ bool takes_pairs(const AttentionProblem& p) {
 }
 
 int64_t chunks(const AttentionProblem& p) {
-  return (p.heads_per_group() * p.rows + chunk() - 1) / chunk();
+  return (p.heads_per_group() * p.rows + chunk(p) - 1) / chunk(p);
 }
 int64_t tasks(const AttentionProblem& p) {
   return p.batches * p.groups * chunks(p);
@@ -301,14 +310,14 @@ int64_t scratch_bytes(const AttentionProblem& p) {
 void run(const AttentionForward& f, int64_t task, char* memory) {
   const AttentionProblem& p = f.p;
   const int64_t place = task / chunks(p),
-                first = (chunks(p) - 1 - task % chunks(p)) * chunk();
+                first = (chunks(p) - 1 - task % chunks(p)) * chunk(p);
   Scratch s;
   scratch(p, &s, memory);
   const Queries q{p,
                   place / p.groups,
                   place % p.groups,
                   first,
-                  std::min(chunk(), p.heads_per_group() * p.rows - first),
+                  std::min(chunk(p), p.heads_per_group() * p.rows - first),
                   s.queries};
   const Bf16Scope scope;
   Task(f, q, s, scope).run();
