@@ -57,7 +57,7 @@ class Place {
   // those of the updates that scatter or select takes.
   array arranged(array values) const;
   // y with `values`, arranged, combined into the elements that are gathered.
-  array scattered(const array& y, array values, Update how) const;
+  array scattered(const array& y, const array& values, Update how) const;
   // x with the elements of the slice replaced by those of y, squeezed.
   array put_back(const array& x, const array& y) const;
   // True in y's shape, with trailing axes of length 1, where the mask is.
@@ -489,7 +489,7 @@ array combined(const array& x, const array& v, Update how) {
   return v;
 }
 
-array Place::scattered(const array& y, array values, Update how) const {
+array Place::scattered(const array& y, const array& values, Update how) const {
   const int axis = squeezed_axis(first_);
   array to = joined(y), at = positions(y);
   auto put = [&](const array& x, const array& v, ScatterMode mode) {

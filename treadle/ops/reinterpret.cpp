@@ -205,7 +205,8 @@ array as_strided(const array& x,
                  int64_t offset,
                  StreamOrDevice s) {
   AsStrided op;
-  op.shape = shape ? std::move(*shape) : x.shape();
+  op.shape = x.shape();
+  if (shape) op.shape = std::move(*shape);
   for (int64_t d : op.shape) {
     if (d < 0) {
       invalid("as_strided",

@@ -250,18 +250,15 @@ array flatten(const array& x, int start_axis, int end_axis, StreamOrDevice s) {
 
 array unflatten(const array& x, int axis, Shape shape, StreamOrDevice s) {
   int ax = normalize_axis("unflatten", axis, x.shape().size());
-  Shape out;
+  const int64_t length = x.shape()[size_t(ax)];
   int64_t known = 1;
   for (int64_t d : shape) known *= d == -1 ? 1 : d;
-  for (int i = 0; i < x.ndim(); ++i) {
-    if (i != ax) {
-      out.push_back(x.shape()[size_t(i)]);
-      continue;
-    }
-    for (int64_t d : shape) {
-      out.push_back(d == -1 && known > 0 ? x.shape()[size_t(i)] / known : d);
-    }
+  for (int64_t& d : shape) {
+    if (d == -1 && known > 0) d = length / known;
   }
+  Shape out(x.shape().begin(), x.shape().begin() + ax);
+  out.append(shape.begin(), shape.end());
+  out.append(x.shape().begin() + ax + 1, x.shape().end());
   return reshape(x, std::move(out), s);
 }
 

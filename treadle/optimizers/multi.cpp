@@ -74,10 +74,11 @@ MultiOptimizer::MultiOptimizer(
     std::vector<std::pair<std::string, Part>> by_path, const Tree& parameters) {
   std::vector<std::string> keys;
   size_t rest = kNobody;
-  for (auto& [key, optimizer] : by_path) {
+  for (auto& entry : by_path) {
+    const std::string& key = entry.first;
     if (key == "*" || key == "default") rest = keys.size();
     keys.push_back(key);
-    optimizers_.push_back(std::move(optimizer));
+    optimizers_.push_back(std::move(entry.second));
   }
   if (keys.empty()) {
     invalid("MultiOptimizer", "got no optimizers; expected at least one.");

@@ -65,7 +65,7 @@ void Optimizer::Batch::set(std::string_view name, Arrays values) const {
 
 Optimizer::Optimizer() { state_["step"] = Tree(array(Scalar(0), uint64)); }
 
-Optimizer::Optimizer(Rate learning_rate) : Optimizer() {
+Optimizer::Optimizer(const Rate& learning_rate) : Optimizer() {
   schedule_ = learning_rate.schedule();
   state_["learning_rate"] = Tree(learning_rate.at(step()));
 }

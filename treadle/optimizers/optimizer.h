@@ -75,7 +75,7 @@ class Optimizer {
   }
 
  protected:
-  explicit Optimizer(Rate learning_rate);
+  explicit Optimizer(const Rate& learning_rate);
   Optimizer();  // without a learning rate
 
   // Gradients, parameters and states, one entry for each parameter.

@@ -13,7 +13,7 @@ CapturedState joined(CapturedState a, CapturedState b) {
     out.insert(out.end(), rest.begin(), rest.end());
     return out;
   };
-  both.set = [a, b, first](const Arrays& values) {
+  both.set = [a = std::move(a), b = std::move(b), first](const Arrays& values) {
     auto middle = values.begin() + long(*first);
     a.set(Arrays(values.begin(), middle));
     b.set(Arrays(middle, values.end()));
