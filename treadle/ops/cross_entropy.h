@@ -43,8 +43,9 @@ namespace fast {
 // the softmax. logits (..., C), targets (...) class numbers in [-C, C), where a
 // negative one counts from the end; the result has the targets' shape and is
 // float32 (float64 for float64). `smoothing` in [0, 1) moves that share of the
-// target to all classes evenly. Throws std::invalid_argument when shapes or
-// dtypes do not fit, std::out_of_range, when computed, for a target outside.
+// target to all classes evenly. A target outside has no logit to take away: its
+// loss is the first term. Throws std::invalid_argument when shapes or dtypes do
+// not fit.
 array cross_entropy(const array& logits,
                     const array& targets,
                     double smoothing = 0,
