@@ -64,7 +64,84 @@ array general(const array& input,
                       s);
 }
 
-void bind_forward(nb::module_& m) {
+// The function of N spatial axes.
+template <size_t N, class F>
+void bind_forward(nb::module_& m,
+                  const char* name,
+                  F* function,
+                  const char* input,
+                  const char* weight) {
+  const std::string doc = std::string("Cross-correlation of input ") + input +
+                          " with weight " + weight + ".";
+  m.def(
+      name,
+      [function](const array& x,
+                 const array& w,
+                 const IntOrShape& stride,
+                 const IntOrShape& padding,
+                 const IntOrShape& dilation,
+                 int groups,
+                 const S& s) {
+        return wrap(function(x,
+                             w,
+                             spread<N>(stride, "stride"),
+                             spread<N>(padding, "padding"),
+                             spread<N>(dilation, "dilation"),
+                             groups,
+                             s));
+      },
+      nb::arg("input"),
+      nb::arg("weight"),
+      nb::arg("stride") = 1,
+      nb::arg("padding") = 0,
+      nb::arg("dilation") = 1,
+      nb::arg("groups") = 1,
+      nb::kw_only(),
+      nb::arg("stream") = nb::none(),
+      doc.c_str());
+}
+
+// The function of N spatial axes.
+template <size_t N, class F>
+void bind_transposed(nb::module_& m,
+                     const char* name,
+                     F* function,
+                     const char* input,
+                     const char* weight) {
+  const std::string doc = std::string("Transposed convolution of input ") +
+                          input + " with weight " + weight + ".";
+  m.def(
+      name,
+      [function](const array& x,
+                 const array& w,
+                 const IntOrShape& stride,
+                 const IntOrShape& padding,
+                 const IntOrShape& dilation,
+                 const IntOrShape& output_padding,
+                 int groups,
+                 const S& s) {
+        return wrap(function(x,
+                             w,
+                             spread<N>(stride, "stride"),
+                             spread<N>(padding, "padding"),
+                             spread<N>(dilation, "dilation"),
+                             spread<N>(output_padding, "output_padding"),
+                             groups,
+                             s));
+      },
+      nb::arg("input"),
+      nb::arg("weight"),
+      nb::arg("stride") = 1,
+      nb::arg("padding") = 0,
+      nb::arg("dilation") = 1,
+      nb::arg("output_padding") = 0,
+      nb::arg("groups") = 1,
+      nb::kw_only(),
+      nb::arg("stream") = nb::none(),
+      doc.c_str());
+}
+
+void bind_all_forward(nb::module_& m) {
   auto input = nb::arg("input"), weight = nb::arg("weight");
   auto stride = nb::arg("stride") = 1, padding = nb::arg("padding") = 0,
        dilation = nb::arg("dilation") = 1, groups = nb::arg("groups") = 1;
@@ -89,63 +166,13 @@ void bind_forward(nb::module_& m) {
       nb::kw_only(),
       stream,
       "Cross-correlation of input (N, L, C) with weight (O, K, C / groups).");
-  m.def(
-      "conv2d",
-      [](const array& x,
-         const array& w,
-         const IntOrShape& stride,
-         const IntOrShape& padding,
-         const IntOrShape& dilation,
-         int groups,
-         const S& s) {
-        return wrap(conv2d(x,
-                           w,
-                           spread<2>(stride, "stride"),
-                           spread<2>(padding, "padding"),
-                           spread<2>(dilation, "dilation"),
-                           groups,
-                           s));
-      },
-      input,
-      weight,
-      stride,
-      padding,
-      dilation,
-      groups,
-      nb::kw_only(),
-      stream,
-      "Cross-correlation of input (N, H, W, C) with weight "
-      "(O, KH, KW, C / groups).");
-  m.def(
-      "conv3d",
-      [](const array& x,
-         const array& w,
-         const IntOrShape& stride,
-         const IntOrShape& padding,
-         const IntOrShape& dilation,
-         int groups,
-         const S& s) {
-        return wrap(conv3d(x,
-                           w,
-                           spread<3>(stride, "stride"),
-                           spread<3>(padding, "padding"),
-                           spread<3>(dilation, "dilation"),
-                           groups,
-                           s));
-      },
-      input,
-      weight,
-      stride,
-      padding,
-      dilation,
-      groups,
-      nb::kw_only(),
-      stream,
-      "Cross-correlation of input (N, D, H, W, C) with weight "
-      "(O, KD, KH, KW, C / groups).");
+  bind_forward<2>(
+      m, "conv2d", conv2d, "(N, H, W, C)", "(O, KH, KW, C / groups)");
+  bind_forward<3>(
+      m, "conv3d", conv3d, "(N, D, H, W, C)", "(O, KD, KH, KW, C / groups)");
 }
 
-void bind_transposed(nb::module_& m) {
+void bind_all_transposed(nb::module_& m) {
   auto input = nb::arg("input"), weight = nb::arg("weight");
   auto stride = nb::arg("stride") = 1, padding = nb::arg("padding") = 0,
        dilation = nb::arg("dilation") = 1,
@@ -176,75 +203,23 @@ void bind_transposed(nb::module_& m) {
       stream,
       "Transposed convolution of input (N, L, C) with weight "
       "(O, K, C / groups): `stride` widens the input.");
-  m.def(
-      "conv_transpose2d",
-      [](const array& x,
-         const array& w,
-         const IntOrShape& stride,
-         const IntOrShape& padding,
-         const IntOrShape& dilation,
-         const IntOrShape& output_padding,
-         int groups,
-         const S& s) {
-        return wrap(
-            conv_transpose2d(x,
-                             w,
-                             spread<2>(stride, "stride"),
-                             spread<2>(padding, "padding"),
-                             spread<2>(dilation, "dilation"),
-                             spread<2>(output_padding, "output_padding"),
-                             groups,
-                             s));
-      },
-      input,
-      weight,
-      stride,
-      padding,
-      dilation,
-      output_padding,
-      groups,
-      nb::kw_only(),
-      stream,
-      "Transposed convolution of input (N, H, W, C) with weight "
-      "(O, KH, KW, C / groups).");
-  m.def(
-      "conv_transpose3d",
-      [](const array& x,
-         const array& w,
-         const IntOrShape& stride,
-         const IntOrShape& padding,
-         const IntOrShape& dilation,
-         const IntOrShape& output_padding,
-         int groups,
-         const S& s) {
-        return wrap(
-            conv_transpose3d(x,
-                             w,
-                             spread<3>(stride, "stride"),
-                             spread<3>(padding, "padding"),
-                             spread<3>(dilation, "dilation"),
-                             spread<3>(output_padding, "output_padding"),
-                             groups,
-                             s));
-      },
-      input,
-      weight,
-      stride,
-      padding,
-      dilation,
-      output_padding,
-      groups,
-      nb::kw_only(),
-      stream,
-      "Transposed convolution of input (N, D, H, W, C) with weight "
-      "(O, KD, KH, KW, C / groups).");
+  bind_transposed<2>(m,
+                     "conv_transpose2d",
+                     conv_transpose2d,
+                     "(N, H, W, C)",
+                     "(O, KH, KW, C / groups)");
+  bind_transposed<3>(m,
+                     "conv_transpose3d",
+                     conv_transpose3d,
+                     "(N, D, H, W, C)",
+                     "(O, KD, KH, KW, C / groups)");
 }
 
 }  // namespace
 
 void bind_conv(nb::module_& m) {
-  bind_forward(m);
-  bind_transposed(m);
+  bind_all_forward(m);
+  bind_all_transposed(m);
   m.def(
       "conv_general",
       [](const array& x,

@@ -31,11 +31,6 @@ std::string path_of(nb::handle file, const char* function) {
   return nb::cast<std::string>(held);
 }
 
-[[noreturn]] void not_there(const std::string& what) {
-  PyErr_SetString(PyExc_NotImplementedError, what.c_str());
-  throw nb::python_error();
-}
-
 array npy_from(nb::bytes bytes, const std::string& name) {
   return npy_from_bytes(std::span<const char>(bytes.c_str(), bytes.size()),
                         name);

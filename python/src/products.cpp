@@ -31,9 +31,7 @@ array norm_any(const array& a,
   if (frobenius) {
     std::string name = nb::cast<std::string>(ord);
     if (name == "nuc") {
-      PyErr_SetString(PyExc_NotImplementedError,
-                      "[norm] the nuclear norm is not there yet.");
-      throw nb::python_error();
+      not_there("[norm] the nuclear norm is not there yet.");
     }
     size_t count = axes ? axes->size() : size_t(a.ndim());
     if ((name != "fro" && name != "f") || count != 2) {
@@ -48,9 +46,7 @@ array norm_any(const array& a,
   double p = nb::cast<double>(ord);
   size_t count = axes ? axes->size() : size_t(a.ndim());
   if (count == 2 && std::abs(p) == 2) {
-    PyErr_SetString(PyExc_NotImplementedError,
-                    "[norm] spectral norms of matrices are not there yet.");
-    throw nb::python_error();
+    not_there("[norm] spectral norms of matrices are not there yet.");
   }
   return linalg::norm(a, p, axes, keepdims, s);
 }
