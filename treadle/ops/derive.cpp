@@ -17,8 +17,7 @@ struct Expansion {
   Arrays outputs;
 
   Expansion(const Op& op, const Arrays& x) : trace(std::string(op.name())) {
-    for (const array& a : x)
-      inputs.push_back(record(Identity{}, {a}, resolve({})));
+    inputs = identities(x);
     outputs = op.expand(inputs);
   }
 };

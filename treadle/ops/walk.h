@@ -10,6 +10,10 @@
 
 namespace treadle {
 
+// Other identities of the same values: where a walk over what is recorded on
+// them ends, and what tells an array given twice apart.
+Arrays identities(const Arrays& x);
+
 // Cotangents of `inputs`, given those of `outputs` (null: zero). Only nodes
 // numbered first_seq or later are passed: what was recorded inside a trace.
 // Null results: the outputs do not depend on that input.

@@ -13,15 +13,6 @@ namespace treadle {
 
 namespace {
 
-// Identity nodes of the arguments: they have values, and mark where a reverse
-// walk ends.
-Arrays tracers(const Arrays& primals) {
-  Arrays out;
-  for (const array& x : primals)
-    out.push_back(record(Identity{}, {x}, resolve({})));
-  return out;
-}
-
 void check_match(std::string_view op,
                  std::string_view what,
                  const Arrays& got,
@@ -56,7 +47,7 @@ std::pair<Arrays, Arrays> vjp(const ArraysFn& f,
                               const Arrays& primals,
                               const Arrays& cotangents) {
   Trace trace("vjp");
-  Arrays x = tracers(primals);
+  Arrays x = identities(primals);
   Arrays y = f(x);
   check_match("vjp", "cotangents", cotangents, y);
   Arrays g = pullback(y, cotangents, x, trace.first_seq());
@@ -68,7 +59,7 @@ std::pair<Arrays, Arrays> jvp(const ArraysFn& f,
                               const Arrays& tangents) {
   check_match("jvp", "tangents", tangents, primals);
   Trace trace("jvp");
-  Arrays x = tracers(primals);
+  Arrays x = identities(primals);
   Arrays y = f(x);
   Arrays t = pushforward(x, tangents, y, trace.first_seq());
   t = zeros_for_null(std::move(t), y);

@@ -16,14 +16,6 @@ namespace treadle {
 
 namespace {
 
-Arrays identities(const Arrays& x) {
-  Arrays out;
-  for (const array& a : x) {
-    out.push_back(record(Identity{}, {a}, resolve({})));
-  }
-  return out;
-}
-
 // Stands behind a function's results. Inputs: what the body reads, then the
 // results; it passes these on, and answers the reverse walk with the body's
 // pullback, recorded anew. The walk has no reason to enter the first recording.

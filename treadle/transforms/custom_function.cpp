@@ -9,7 +9,7 @@
 #include "treadle/graph/trace.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/derive.h"
-#include "treadle/ops/views.h"
+#include "treadle/ops/walk.h"
 
 namespace treadle {
 
@@ -146,10 +146,7 @@ ArraysFn custom_function(ArraysFn f, CustomRules rules) {
     // Without a trace there is nothing that could ask for a rule.
     if (!Trace::any_open()) return f(args);
     // On identities, so that an array given twice counts as two primals.
-    Arrays in;
-    for (const array& x : args) {
-      in.push_back(record(Identity{}, {x}, resolve({})));
-    }
+    Arrays in = identities(args);
     const Arrays results = f(in);
     Custom op;
     op.rules = shared;
