@@ -35,8 +35,8 @@ Tree zeros_named(const array& like,
 
 }  // namespace
 
-SGD::SGD(Rate learning_rate, SgdOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options) {
+SGD::SGD(const Rate& learning_rate, SgdOptions options)
+    : Optimizer(learning_rate), options_(options) {
   if (options.nesterov && (options.momentum <= 0 || options.dampening != 0)) {
     invalid(
         "SGD",
@@ -58,8 +58,8 @@ Arrays SGD::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-Adam::Adam(Rate learning_rate, AdamOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options) {
+Adam::Adam(const Rate& learning_rate, AdamOptions options)
+    : Optimizer(learning_rate), options_(options) {
   check_beta("Adam", options.beta1);
   check_beta("Adam", options.beta2);
   check_not_negative("Adam", "eps", options.eps);
@@ -82,7 +82,9 @@ Arrays Adam::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-AdamW::AdamW(Rate learning_rate, double weight_decay, AdamOptions options)
+AdamW::AdamW(const Rate& learning_rate,
+             double weight_decay,
+             AdamOptions options)
     : Adam(std::move(learning_rate), options), weight_decay_(weight_decay) {}
 
 Arrays AdamW::apply(const Batch& b) {
@@ -99,8 +101,8 @@ Arrays AdamW::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-Adamax::Adamax(Rate learning_rate, AdamaxOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options) {
+Adamax::Adamax(const Rate& learning_rate, AdamaxOptions options)
+    : Optimizer(learning_rate), options_(options) {
   check_beta("Adamax", options.beta1);
   check_beta("Adamax", options.beta2);
   check_not_negative("Adamax", "eps", options.eps);
@@ -122,8 +124,8 @@ Arrays Adamax::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-Adagrad::Adagrad(Rate learning_rate, double eps)
-    : Optimizer(std::move(learning_rate)), eps_(eps) {
+Adagrad::Adagrad(const Rate& learning_rate, double eps)
+    : Optimizer(learning_rate), eps_(eps) {
   check_positive("Adagrad", "eps", eps);
 }
 
@@ -138,8 +140,8 @@ Arrays Adagrad::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-RMSprop::RMSprop(Rate learning_rate, double alpha, double eps)
-    : Optimizer(std::move(learning_rate)), alpha_(alpha), eps_(eps) {
+RMSprop::RMSprop(const Rate& learning_rate, double alpha, double eps)
+    : Optimizer(learning_rate), alpha_(alpha), eps_(eps) {
   check_not_negative("RMSprop", "alpha", alpha);
   check_positive("RMSprop", "eps", eps);
 }
@@ -155,8 +157,8 @@ Arrays RMSprop::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-AdaDelta::AdaDelta(Rate learning_rate, double rho, double eps)
-    : Optimizer(std::move(learning_rate)), rho_(rho), eps_(eps) {
+AdaDelta::AdaDelta(const Rate& learning_rate, double rho, double eps)
+    : Optimizer(learning_rate), rho_(rho), eps_(eps) {
   check_not_negative("AdaDelta", "rho", rho);
   check_positive("AdaDelta", "eps", eps);
 }
@@ -178,8 +180,8 @@ Arrays AdaDelta::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-Lion::Lion(Rate learning_rate, LionOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options) {
+Lion::Lion(const Rate& learning_rate, LionOptions options)
+    : Optimizer(learning_rate), options_(options) {
   check_beta("Lion", options.beta1);
   check_beta("Lion", options.beta2);
 }
@@ -195,8 +197,8 @@ Arrays Lion::apply(const Batch& b) {
   return std::move(s.parameters);
 }
 
-Muon::Muon(Rate learning_rate, MuonOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options) {}
+Muon::Muon(const Rate& learning_rate, MuonOptions options)
+    : Optimizer(learning_rate), options_(options) {}
 
 Tree Muon::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v"});
@@ -211,8 +213,8 @@ Arrays Muon::apply(const Batch& b) {
 
 Adafactor::Adafactor(AdafactorOptions options) : options_(options) {}
 
-Adafactor::Adafactor(Rate learning_rate, AdafactorOptions options)
-    : Optimizer(std::move(learning_rate)), options_(options), has_rate_(true) {}
+Adafactor::Adafactor(const Rate& learning_rate, AdafactorOptions options)
+    : Optimizer(learning_rate), options_(options), has_rate_(true) {}
 
 Tree Adafactor::init_single(const array& parameter) const {
   Tree t = Tree::map();

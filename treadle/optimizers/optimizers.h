@@ -10,7 +10,7 @@ namespace treadle::optimizers {
 // momentum and no dampening, otherwise throws std::invalid_argument.
 class SGD : public Optimizer {
  public:
-  explicit SGD(Rate learning_rate, SgdOptions options = {});
+  explicit SGD(const Rate& learning_rate, SgdOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -24,7 +24,7 @@ class SGD : public Optimizer {
 // throw std::invalid_argument.
 class Adam : public Optimizer {
  public:
-  explicit Adam(Rate learning_rate = 1e-3, AdamOptions options = {});
+  explicit Adam(const Rate& learning_rate = 1e-3, AdamOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -36,7 +36,7 @@ class Adam : public Optimizer {
 // Adam with decoupled weight decay; see adamw_update.
 class AdamW : public Adam {
  public:
-  explicit AdamW(Rate learning_rate = 1e-3,
+  explicit AdamW(const Rate& learning_rate = 1e-3,
                  double weight_decay = 0.01,
                  AdamOptions options = {});
 
@@ -50,7 +50,7 @@ class AdamW : public Adam {
 // See adamax_update. State: {"m", "v"}.
 class Adamax : public Optimizer {
  public:
-  explicit Adamax(Rate learning_rate = 1e-3, AdamaxOptions options = {});
+  explicit Adamax(const Rate& learning_rate = 1e-3, AdamaxOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -64,7 +64,7 @@ class Adamax : public Optimizer {
 // std::invalid_argument.
 class Adagrad : public Optimizer {
  public:
-  explicit Adagrad(Rate learning_rate = 1e-2, double eps = 1e-8);
+  explicit Adagrad(const Rate& learning_rate = 1e-2, double eps = 1e-8);
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -78,7 +78,7 @@ class Adagrad : public Optimizer {
 // positive, throws std::invalid_argument; so do rho and eps of AdaDelta.
 class RMSprop : public Optimizer {
  public:
-  explicit RMSprop(Rate learning_rate = 1e-2,
+  explicit RMSprop(const Rate& learning_rate = 1e-2,
                    double alpha = 0.99,
                    double eps = 1e-8);
 
@@ -93,7 +93,7 @@ class RMSprop : public Optimizer {
 // See adadelta_update. State: {"v", "u"}.
 class AdaDelta : public Optimizer {
  public:
-  explicit AdaDelta(Rate learning_rate = 1.0,
+  explicit AdaDelta(const Rate& learning_rate = 1.0,
                     double rho = 0.9,
                     double eps = 1e-6);
 
@@ -109,7 +109,7 @@ class AdaDelta : public Optimizer {
 // std::invalid_argument.
 class Lion : public Optimizer {
  public:
-  explicit Lion(Rate learning_rate = 1e-4, LionOptions options = {});
+  explicit Lion(const Rate& learning_rate = 1e-4, LionOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -124,7 +124,7 @@ class Lion : public Optimizer {
 // MultiOptimizer.
 class Muon : public Optimizer {
  public:
-  explicit Muon(Rate learning_rate, MuonOptions options = {});
+  explicit Muon(const Rate& learning_rate, MuonOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
@@ -140,7 +140,7 @@ class Adafactor : public Optimizer {
  public:
   explicit Adafactor(AdafactorOptions options = {});
   // The rate counts only without relative_step.
-  explicit Adafactor(Rate learning_rate, AdafactorOptions options = {});
+  explicit Adafactor(const Rate& learning_rate, AdafactorOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
