@@ -224,6 +224,22 @@ TEST(Programs, ATrainingStepEqualsNodeByNode) {
   }
 }
 
+// One number for each row, without the rows' axis, meets a square array: by the
+// rules of broadcasting it goes along the row.
+TEST(Programs, NumbersOfRowsBroadcastAlongTheRow) {
+  std::vector<float> v(25);
+  for (size_t i = 0; i < v.size(); ++i) v[i] = float(i * i % 23);
+  array x = array::from(v.data(), {5, 5});
+  array means = mean(x, 1);
+  array y = x - sin(means) * 2.0;
+  array z = maximum(x, expand_dims(means, 1)) + means;
+  eval({y, z});
+  runtime::PlanningScope off(false);
+  array m = mean(x, 1);
+  expect_close(y, x - sin(m) * 2.0, 4, "y");
+  expect_close(z, maximum(x, expand_dims(m, 1)) + m, 4, "z");
+}
+
 TEST(PlanCache, TheSameStructureIsPlannedOnce) {
   auto program = [](int64_t n) {
     array x = ones({n, 3});

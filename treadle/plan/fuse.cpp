@@ -122,6 +122,14 @@ class Grouper {
       const Op& op = *p_.nodes[size_t(values_[v].node)].node->op;
       Form f = form_of(p_.spec(v).shape, p_.spec(g.space).shape, inner);
       if (f == Form::outside) return false;
+      // The rows' numbers without the rows' axes go along a row instead.
+      if (as<Broadcast>(op)) {
+        const uint32_t from = values_[values_[v].base].same_as;
+        if (copied(from)) return false;
+        const Shape& shape = p_.spec(from).shape;
+        if (shape.size() != p_.spec(v).shape.size() && size_of(shape) != 1)
+          return false;
+      }
       if (!as<Identity>(op)) {
         if (as<Broadcast>(op) || as<ExpandDims>(op) || as<Squeeze>(op) ||
             as<Reshape>(op)) {
