@@ -122,7 +122,9 @@ array matmul(const array& a_in, const array& b_in, StreamOrDevice s) {
   Shape lead;
   if (a.ndim() > 2 && b.ndim() == 2) {
     lead = a.shape();
-    a = reshape(a, {-1, a.shape(-1)}, s);
+    int64_t rows = 1;  // said, because -1 cannot be told from no elements
+    for (size_t i = 0; i + 1 < lead.size(); ++i) rows *= lead[i];
+    a = reshape(a, {rows, lead.back()}, s);
   } else if (a.ndim() != b.ndim() || a.ndim() > 2) {
     Shape sa(a.shape().begin(), a.shape().end() - 2);
     Shape sb(b.shape().begin(), b.shape().end() - 2);
