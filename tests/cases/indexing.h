@@ -85,8 +85,10 @@ inline std::vector<OpCase> indexing_cases() {
     OpCase c{"scatter_" + std::string(name_of(mode)),
              scattered(mode, 0),
              {{{4, 3}}, at({6}), {{6, 3}}}};
-    c.gradient = false;
     cases.push_back(std::move(c));
+    cases.push_back({"scatter_along_" + std::string(name_of(mode)),
+                     along(mode, 1),
+                     {{{3, 4}}, at({3, 6}), {{3, 6}}}});
   }
   for (int axis : {0, 1}) {
     std::string n = axis ? "last" : "first";

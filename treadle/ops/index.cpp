@@ -100,12 +100,6 @@ bool linear(ScatterMode mode) {
   return mode == ScatterMode::assign || mode == ScatterMode::add;
 }
 
-[[noreturn]] void no_derivative(std::string_view op, ScatterMode mode) {
-  invalid(op,
-          fmt::format("has no derivative with mode {}; expected assign or add.",
-                      name_of(mode)));
-}
-
 // Where an update is the one that stays when its element is assigned to several
 // times: write each update's number, read back which one is there.
 template <class Put, class Get>
@@ -285,10 +279,73 @@ Specs Scatter::infer(std::span<const Spec> in) const {
 
 namespace {
 
-// Both kinds of scatter are linear in x and updates together.
+// What a scatter is the reverse of, at the same indices.
+array read(const Scatter& op, const array& x, const array& indices) {
+  Take take;
+  take.axis = op.axis;
+  return recorded(take, {x, indices});
+}
+array read(const ScatterAlongAxis& op, const array& x, const array& indices) {
+  TakeAlongAxis take;
+  take.axis = op.axis;
+  return recorded(take, {x, indices});
+}
+
+// The derivative of a scatter that is not linear:
+//   dy = x_slope dx + scatter_add(update_slope du),
+// where a slope is a factor or, as bools, says who passes.
+struct Slopes {
+  array x, updates;
+};
+
+array times(const array& v, const array& slope) {
+  return slope.dtype() == bool_ ? select(slope, v, 0) : multiply(v, slope);
+}
+array times_conjugate(const array& v, const array& slope) {
+  return times(v, is_complex(slope.dtype()) ? conjugate(slope) : slope);
+}
+
+// in: x, indices, updates; y: the result.
+template <class T>
+Slopes slopes(const T& op, const Arrays& in, const array& y) {
+  const array &x = in[0], &u = in[2];
+  auto put = [&](const array& to, const array& v, ScatterMode mode) {
+    T put = op;
+    put.mode = mode;
+    return recorded(put, {to, in[1], v});
+  };
+  auto get = [&](const array& from) { return read(op, from, in[1]); };
+  if (op.mode == ScatterMode::multiply) {
+    // The product of the other updates of an element is that of all by this
+    // one, unless one of them is 0: zeros are counted instead. Exact but for
+    // second derivatives at elements with several zeros.
+    array zero = equal(u, 0);
+    array rest = select(zero, 1, u);
+    array product = put(ones_like(x), rest, ScatterMode::multiply);
+    array zeros_there =
+        put(zeros(x.shape(), int32), astype(zero, int32), ScatterMode::add);
+    array others = select(equal(get(zeros_there), astype(zero, int32)),
+                          divide(get(product), rest),
+                          0);
+    return {put(ones_like(x), u, ScatterMode::multiply),
+            multiply(get(x), others)};
+  }
+  // The last of the updates that equal the result wins, and x if there is none,
+  // as in maximum(x, update) one after another.
+  const Dtype dtype = u.size() > INT32_MAX ? int64 : int32;
+  array number = reshape(arange(double(u.size()), dtype), u.shape());
+  array mine = equal(u, get(y));
+  array last = put(full(x.shape(), -1, dtype),
+                   select(mine, number, -1),
+                   ScatterMode::maximum);
+  return {less(last, 0), logical_and(mine, equal(get(last), number))};
+}
+
+// assign and add are linear in x and updates together.
 template <class T>
 Arrays scatter_jvp(const T& op,
                    const Arrays& x,
+                   const array& y,
                    const Arrays& t,
                    Argnums args) {
   array tx, tu;
@@ -297,28 +354,52 @@ Arrays scatter_jvp(const T& op,
     if (args[i] == 2) tu = t[i];
   }
   if (tx.null() && tu.null()) return {array()};
-  if (!linear(op.mode)) no_derivative(T::op_name, op.mode);
+  T sum = op;
+  if (!linear(op.mode)) {
+    const Slopes slope = slopes(op, x, y);
+    sum.mode = ScatterMode::add;
+    if (!tx.null()) tx = times(tx, slope.x);
+    if (!tu.null()) tu = times(tu, slope.updates);
+  }
   if (tx.null()) tx = zeros_like(x[0]);
   if (tu.null()) tu = zeros_like(x[2]);
-  return {recorded(op, {tx, x[1], tu})};
+  return {recorded(sum, {tx, x[1], tu})};
+}
+
+// The cotangents of inputs 0 and 2 with a mode that is not linear.
+template <class T>
+Arrays curved_vjp(const T& op,
+                  const Arrays& x,
+                  const array& y,
+                  const array& ct,
+                  Argnums args) {
+  const Slopes slope = slopes(op, x, y);
+  Arrays out(args.size());
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == 0) out[i] = times_conjugate(ct, slope.x);
+    if (args[i] == 2) {
+      out[i] = times_conjugate(read(op, ct, x[1]), slope.updates);
+    }
+  }
+  return out;
 }
 
 }  // namespace
 
 Arrays Scatter::jvp(const Arrays& x,
-                    const Arrays&,
+                    const Arrays& y,
                     const Arrays& t,
                     Argnums args) const {
-  return scatter_jvp(*this, x, t, args);
+  return scatter_jvp(*this, x, y[0], t, args);
 }
 
 Arrays Scatter::vjp(const Arrays& x,
-                    const Arrays&,
+                    const Arrays& y,
                     const Arrays& ct,
                     Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null() || !is_inexact(x[0].dtype())) return out;
-  if (!linear(mode)) no_derivative(op_name, mode);
+  if (!linear(mode)) return curved_vjp(*this, x, y[0], ct[0], args);
   const bool assigns = mode == ScatterMode::assign;
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == 0) {
@@ -386,19 +467,19 @@ Specs ScatterAlongAxis::infer(std::span<const Spec> in) const {
 }
 
 Arrays ScatterAlongAxis::jvp(const Arrays& x,
-                             const Arrays&,
+                             const Arrays& y,
                              const Arrays& t,
                              Argnums args) const {
-  return scatter_jvp(*this, x, t, args);
+  return scatter_jvp(*this, x, y[0], t, args);
 }
 
 Arrays ScatterAlongAxis::vjp(const Arrays& x,
-                             const Arrays&,
+                             const Arrays& y,
                              const Arrays& ct,
                              Argnums args) const {
   Arrays out(args.size());
   if (ct[0].null() || !is_inexact(x[0].dtype())) return out;
-  if (!linear(mode)) no_derivative(op_name, mode);
+  if (!linear(mode)) return curved_vjp(*this, x, y[0], ct[0], args);
   const bool assigns = mode == ScatterMode::assign;
   for (size_t i = 0; i < args.size(); ++i) {
     if (args[i] == 0) {
