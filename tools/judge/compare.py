@@ -1,0 +1,158 @@
+"""What may differ between two libraries, and what MLX itself gets wrong.
+
+A value is close when it agrees within a few units in the last place of its dtype. Where a program amplifies rounding
+(cancellation, thresholds, long chains), the amplification is measured: MLX runs the program again with noise of one
+unit in the last place on every line, and what that moves may differ by a small multiple.
+"""
+
+import re
+
+import mlx.core as mlx
+import numpy as np
+
+import treadle.core as mx
+
+# Units in the last place, and how many two right answers may be apart.
+# MLX computes the functions of float64 in float32.
+EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "complex64": 2.0**-23, "float64": 2.0**-23}
+ULPS = 16
+SPREAD = 8  # multiples of what noise of one unit does
+RUNS = 8
+
+# Functions of MLX that are off by more: the absolute error to add to the noise of their lines.
+MLX_ERRORS = {"m.erf(": 4e-7, "m.fast.rope(": 2e-5}
+# Derivatives such as 1 - y^2 lose digits that their inputs have: an absolute error of a unit of 1.
+TRANSFORM = re.compile(r"m\.(grad|value_and_grad|vjp|jvp)\(")
+
+
+def error_of(expression):
+    errors = [error for name, error in MLX_ERRORS.items() if name in expression]
+    if TRANSFORM.search(expression):
+        errors.append("eps")
+    return errors[0] if errors else 0
+
+
+# Where MLX is wrong, or where no answer is right: a cut-down program that matches is not held against Treadle.
+MLX_FAULTS = [
+    (r"(?s)(max|min)\w*\(.*m\.jvp\(", "at ties MLX's jvp of maximum and minimum is not the transpose of its vjp"),
+    (r"(?s)(put\(|\.at\[|slice_update\().*vmap\(", "vmap of a slice that is updated writes to the wrong rows in MLX"),
+    (r"(?s)addmm\(.*jvp\(", "MLX's jvp of addmm forgets alpha"),
+    (r"m\.sum\((v\d+)\)", "MLX leaves the dtype of a sum of a scalar as it is"),
+    (
+        r"(?s)\.(maximum|minimum)\(.*(grad|vjp|jvp)\(",
+        "of equal candidates for an element MLX gives each the whole gradient, and their sum is too large",
+    ),
+    (r"(?s)m\.std\(.*(grad|jvp|vjp)\(", "the standard deviation of equal numbers has no derivative"),
+]
+
+
+def dtype_of(x):
+    return str(x.dtype).rsplit(".", 1)[1]
+
+
+def as_numpy(x):
+    """The same numbers; bfloat16, which NumPy lacks, as float32."""
+    if dtype_of(x) == "bfloat16":
+        x = x.astype(mlx.float32 if isinstance(x, mlx.array) else mx.float32)
+    return np.array(x)
+
+
+def bits(x):
+    """What two evaluations must agree in; a NaN is a NaN, and sorting may leave either zero first."""
+    a = as_numpy(x)
+    if a.dtype.kind in "fc":
+        a = np.where(np.isnan(a), np.nan, a) + np.zeros((), a.dtype)
+    return (dtype_of(x), a.shape, a.tobytes())
+
+
+def numbers(x):
+    """A NumPy array of float64 or complex128, or of the integers themselves."""
+    a = as_numpy(x)
+    if a.dtype.kind == "f":
+        return a.astype(np.float64)
+    return a.astype(np.complex128) if a.dtype.kind == "c" else a
+
+
+def noise(seed):
+    """Moves the value of a line by up to one unit in the last place, or by the error of MLX's function."""
+    rng = np.random.default_rng(seed)
+
+    def n(x, error=0.0):
+        if not isinstance(x, mlx.array) or dtype_of(x) not in EPSILON:
+            return x
+        if error == "eps":
+            error = EPSILON[dtype_of(x)]
+        if error:
+            x = x + mlx.array(error * rng.integers(-1, 2, x.shape).astype(np.float32)).astype(x.dtype)
+        # Inside vmap the noise is the same for every element of the batch.
+        factor = 1 + EPSILON[dtype_of(x)] * rng.integers(-1, 2, x.shape)
+        # 1 + e of a half type is a half, so nothing is rounded on the way.
+        return x * mlx.array(factor.astype(np.float32)).astype(x.dtype)
+
+    return n
+
+
+def distance(got, want, epsilon):
+    """|got - want| over what may be, element by element: above 1 is a difference."""
+    with np.errstate(all="ignore"):
+        size = np.maximum(np.abs(want), np.abs(got))
+        finite = np.abs(want)[np.isfinite(want)]
+        largest = finite.max() if finite.size else 0.0
+        allowed = ULPS * epsilon * np.maximum(size, 1e-2 * largest) + 1e-37
+        d = np.abs(got - want) / allowed
+    same = (got == want) | (np.isnan(got) & np.isnan(want))
+    # A NaN or an infinity on one side alone.
+    return np.where(same, 0, np.where(np.isfinite(d), d, np.inf))
+
+
+def differences(program, got, want):
+    """Names of outputs that differ, with a sentence for each."""
+    found, unsure = {}, {}
+    for name, w in want.items():
+        g = got[name]
+        if tuple(g.shape) != tuple(w.shape) or dtype_of(g) != dtype_of(w):
+            found[name] = f"{dtype_of(g)}{tuple(g.shape)}, MLX gives {dtype_of(w)}{tuple(w.shape)}"
+            continue
+        a, b = numbers(g), numbers(w)
+        d = distance(a, b, EPSILON.get(dtype_of(w), 0)) if a.dtype.kind in "fc" else np.where(a != b, np.inf, 0)
+        if d.size and d.max() > 1:
+            unsure[name] = (a, b, d)
+    if not unsure:
+        return found
+    runs = []
+    sliced = program.slice(list(unsure))
+    for seed in range(RUNS):
+        runs.append(sliced.run(mlx, noise(seed), "calls"))
+    for name, (a, b, d) in unsure.items():
+        spread, flips = np.zeros(b.shape), np.zeros(b.shape, bool)
+        for run in runs:
+            r = numbers(run[name])
+            with np.errstate(all="ignore"):
+                if b.dtype.kind in "fc":
+                    moved = np.abs(r - b)
+                    flips |= np.isfinite(r) != np.isfinite(b)
+                    spread = np.maximum(spread, np.where(np.isfinite(moved), moved, 0))
+                else:
+                    flips |= r != b
+        if b.dtype.kind in "fc":
+            with np.errstate(all="ignore"):
+                # Sums mix elements: the largest movement may show elsewhere.
+                allowed = SPREAD * np.maximum(spread, 0.1 * spread.max(initial=0))
+                bad = (d > 1) & ~(np.abs(a - b) <= allowed) & ~flips
+        else:
+            bad = (d > 1) & ~flips
+        # Whole and truth values: a threshold that one run crosses, others may.
+        if b.dtype.kind not in "fc" and flips.any() and (d > 1).mean() <= 4 * flips.mean() + 1e-9:
+            bad = np.zeros_like(bad)
+        if bad.any():
+            at = np.unravel_index(np.argmax(np.where(bad, d, -1)), b.shape) if b.ndim else ()
+            at = tuple(int(i) for i in at)
+            found[name] = f"{dtype_of(want[name])}{b.shape} at {at}: {a[at]!r}, MLX gives {b[at]!r}"
+    return found
+
+
+def fault_of_mlx(text):
+    for pattern, reason in MLX_FAULTS:
+        if re.search(pattern, text):
+            return reason
+    return None
