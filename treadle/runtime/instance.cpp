@@ -318,11 +318,25 @@ class Builder {
            p.in.shape == p.out.shape && p.from.offset == 0;
   }
 
+  // No other input lies in the memory of input i, or, for a tape, another one
+  // is read at the same places at the same time.
+  static bool read_alone(const auto& call, uint32_t i) {
+    const bool tape = as<plan::Fused>(*call.op);
+    for (uint32_t k = 0; k < call.in.size(); ++k) {
+      if (k == i || call.in_at[k].value != call.in_at[i].value) continue;
+      if (!tape || call.in_at[k].offset != call.in_at[i].offset ||
+          call.in[k].strides != call.in[i].strides) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   std::vector<Pair> in_place_pairs(const Instance::Call& call) const {
     std::vector<Pair> pairs;
     auto add = [&](const auto& c, uint32_t j, uint32_t i) {
       const Pair p{c.in[i], c.out[j], c.in_at[i], c.out_at[j]};
-      if (takes_over(p)) pairs.push_back(p);
+      if (takes_over(p) && read_alone(c, i)) pairs.push_back(p);
     };
     const PlanStep& step = plan().steps[call.step];
     if (call.following) {
