@@ -461,7 +461,7 @@ def convolve(g):
 @op(0.6)
 def conv1d(g):
     x = g.pick("float32", ndim=3, at_most=3)
-    if not x or g.shape(x)[1] < 2:
+    if g.shape(x)[1] < 2 or g.size(x) == 0:  # of no channels MLX ends the process
         return None
     c = g.shape(x)[-1]
     return f"m.conv1d({x}, {g.constant((3, 2, c))}, {g.one('1 2')}, {g.one('0 1')})"
@@ -470,7 +470,7 @@ def conv1d(g):
 @op(0.6)
 def conv2d(g):
     x = g.pick("float32", ndim=4, at_most=4)
-    if not x or min(g.shape(x)[1:3]) < 2:
+    if min(g.shape(x)[1:3]) < 2 or g.size(x) == 0:
         return None
     c = g.shape(x)[-1]
     return g.one(
