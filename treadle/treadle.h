@@ -26,6 +26,7 @@
 #include "treadle/nn/modules/normalization.h"
 #include "treadle/nn/modules/pooling.h"
 #include "treadle/nn/modules/position.h"
+#include "treadle/nn/modules/recurrent.h"
 #include "treadle/nn/modules/sequential.h"
 #include "treadle/nn/modules/shared.h"
 #include "treadle/nn/modules/transformer.h"

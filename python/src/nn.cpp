@@ -16,6 +16,7 @@
 
 #include "bindings.h"
 #include "convert.h"
+#include "tree.h"
 
 namespace treadle::python {
 
@@ -24,13 +25,6 @@ using namespace nb::literals;
 namespace {
 
 array or_null(const array* a) { return a ? *a : array(); }
-
-nb::dict to_dict(const Tree& parameters) {
-  nb::dict d;
-  for (size_t i = 0; i < parameters.size(); ++i)
-    d[parameters.keys()[i].c_str()] = wrap(parameters[i].leaf());
-  return d;
-}
 
 // --- where an error happened -------------------------------------------------
 
@@ -353,6 +347,13 @@ void bind_init(nb::module_& parent) {
 
 }  // namespace
 
+nb::dict to_dict(const Tree& parameters) {
+  nb::dict d;
+  for (size_t i = 0; i < parameters.size(); ++i)
+    d[parameters.keys()[i].c_str()] = wrap(parameters[i].leaf());
+  return d;
+}
+
 void set_error(PyObject* type, const char* what) {
   std::string message = what;
   if (module_path) {
@@ -375,6 +376,7 @@ void bind_nn(nb::module_& core) {
   bind_dropout(m);
   bind_nn_attention(m);
   bind_nn_losses(m);
+  bind_nn_recurrent(m);
   bind_init(m);
   bind_nn_trees(m);
 

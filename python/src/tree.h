@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "treadle/graph/tree.h"
+
 #include "convert.h"
 
 namespace treadle::python {
@@ -30,6 +32,9 @@ nb::object build(const Form& form, const Arrays& arrays);
 
 // Appends the arrays of a tree and passes over all else.
 void collect(nb::handle tree, Arrays* arrays);
+
+// A new dict of a map of arrays, such as a layer's first parameters.
+nb::dict to_dict(const Tree& parameters);
 
 // The path of the first leaf for which `pick` holds, as "layers.0.weight";
 // empty when there is none.

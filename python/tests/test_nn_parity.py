@@ -39,7 +39,8 @@ def call(layer, kind, x):
         return layer(x, x, x, layer.create_additive_causal_mask(x.shape[1]))
     inputs = {"triple": 3, "pair": 2}.get(kind.split()[0], 1)
     masks = int(kind.split()[-1]) if "masks" in kind else 0
-    return layer(*[x] * inputs, *[None] * masks)
+    y = layer(*[x] * inputs, *[None] * masks)
+    return mx.concatenate(y, -1) if isinstance(y, tuple) else y
 
 
 def name_of(row):

@@ -1,8 +1,10 @@
 // Case rows of the composites with kernels of their own: attention,
-// normalisation, rotary positions, cross-entropy.
+// normalisation, rotary positions, cross-entropy, recurrent cells.
 #pragma once
 
 #include <vector>
+
+#include "treadle/ops/recurrent_cells.h"
 
 #include "tests/support/op_check.h"
 
@@ -99,6 +101,31 @@ inline std::vector<OpCase> fast_cases() {
       {"cross_entropy_one_row",
        [](A x) { return fast::cross_entropy(x[0], x[1]); },
        {{{5}}, {{}, -5, 5, int32, false}}},
+      // All results in one, also those that only gradients read.
+      {"lstm_cell",
+       [](A x) {
+         return concatenate(
+             record_all(make_op(LstmCell()), {x[0], x[1], x[2]}, resolve({})));
+       },
+       {{{2, 3, 8}}, {{2, 3, 8}}, {{2, 3, 2}}}},
+      {"lstm_cell_states",
+       [](A x) {
+         auto [h, c] = lstm_cell(x[0], x[1], x[2]);
+         return h + sin(c);
+       },
+       {{{5, 140}}, {{5, 140}}, {{5, 35}}}},
+      {"lstm_cell_grad",
+       [](A x) {
+         return concatenate(record_all(make_op(LstmCellGrad()), x, resolve({})),
+                            -1);
+       },
+       std::vector<Input>(8, {{3, 5}})},
+      {"gru_cell",
+       [](A x) {
+         return concatenate(
+             record_all(make_op(GruCell()), {x[0], x[1], x[2]}, resolve({})));
+       },
+       {{{2, 3, 6}}, {{2, 3, 6}}, {{2, 3, 2}}}},
   };
   for (OpCase& c : cases) {
     c.cancels = 1;

@@ -8,6 +8,7 @@ are compared.
 """
 
 import json
+import re
 from pathlib import Path
 
 import mlx.core as mx
@@ -124,6 +125,12 @@ ROWS = [
     ("TransformerDecoderLayer", [4, 2, 6], {"norm_first": False}, [2, 3, 4], {"call": "pair masks 2"}),
     ("TransformerDecoder", [1, 4, 2, 6], {}, [2, 3, 4], {"call": "pair masks 2"}),
     ("Transformer", [4, 2, 1, 1, 6], {}, [2, 3, 4], {"call": "pair masks 3"}),
+    ("RNN", [4, 3], {}, [2, 5, 4], {}),
+    ("RNN", [4, 3], {"bias": False}, [5, 4], {}),
+    ("GRU", [4, 3], {}, [2, 5, 4], {}),
+    ("GRU", [4, 3], {"bias": False}, [5, 4], {}),
+    ("LSTM", [4, 3], {}, [2, 5, 4], {}),
+    ("LSTM", [4, 3], {"bias": False}, [5, 4], {}),
 ]
 
 
@@ -149,13 +156,17 @@ def fill_parameters(layer):
 
 
 def call(layer, kind, x):
-    """What a row's layer is called with: the input, once, twice or three times, a causal mask, or no masks."""
+    """What a row's layer gives for the input once, twice or three times, a causal mask, or no masks.
+
+    Several results are joined along the last axis.
+    """
     if kind == "causal":
         mask = layer.create_additive_causal_mask(x.shape[1])
         return layer(x, x, x, mask)
     inputs = {"triple": 3, "pair": 2}.get(kind.split()[0], 1)
     masks = int(kind.split()[-1]) if "masks" in kind else 0
-    return layer(*[x] * inputs, *[None] * masks)
+    y = layer(*[x] * inputs, *[None] * masks)
+    return mx.concatenate(y, -1) if isinstance(y, tuple) else y
 
 
 def numbers(values):
@@ -198,7 +209,7 @@ def run(row):
         "input": {"shape": input_shape, "scale": options.get("scale", 1.0), "integers": integers},
         "call": kind,
         "training": options.get("training", True),
-        "repr": repr(layer),
+        "repr": re.sub(r"<function (\w+) at \w+>", r"\1", repr(layer)),
         "parameters": shapes,
         "trainable": [k for k, _ in tree_flatten(trainable)],
         "output": described(y),

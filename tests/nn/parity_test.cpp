@@ -18,6 +18,7 @@
 #include "treadle/nn/modules/normalization.h"
 #include "treadle/nn/modules/pooling.h"
 #include "treadle/nn/modules/position.h"
+#include "treadle/nn/modules/recurrent.h"
 #include "treadle/nn/modules/transformer.h"
 #include "treadle/nn/modules/unary.h"
 #include "treadle/ops/elementwise.h"
@@ -343,6 +344,28 @@ const std::map<std::string, Factory>& factories() {
                                   a.get(2, "num_encoder_layers", 0),
                                   a.get(3, "num_decoder_layers", 0),
                                   transformer_options(a, 4)));
+       }},
+      {"RNN",
+       [](const Args& a) {
+         return once(RNN(a.get(0, "input_size", 0),
+                         a.get(1, "hidden_size", 0),
+                         a.get(2, "bias", true)));
+       }},
+      {"GRU",
+       [](const Args& a) {
+         return once(GRU(a.get(0, "input_size", 0),
+                         a.get(1, "hidden_size", 0),
+                         a.get(2, "bias", true)));
+       }},
+      {"LSTM",
+       [](const Args& a) {
+         auto layer = std::make_shared<LSTM>(a.get(0, "input_size", 0),
+                                             a.get(1, "hidden_size", 0),
+                                             a.get(2, "bias", true));
+         return Subject{layer, [layer](const array& x) {
+                          auto [h, c] = (*layer)(x);
+                          return concatenate({h, c}, -1);
+                        }};
        }},
   };
   return all;

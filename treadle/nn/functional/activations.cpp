@@ -3,6 +3,9 @@
 #include <cmath>
 #include <numbers>
 
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/softmax.h"
@@ -79,6 +82,35 @@ array log_softmax(const array& x, int axis) {
   array f = astype(x, at_least_float(x.dtype()));
   array shifted = f - stop_gradient(max(f, axis, true));
   return shifted - log(sum(exp(shifted), axis, true));
+}
+
+std::function<array(const array&)> activation_named(std::string_view name) {
+  struct Row {
+    std::string_view name;
+    array (*function)(const array&);
+  };
+#define ACTIVATION(Class, function) \
+  {#function, [](const array& x) { return nn::function(x); }},
+#define ACTIVATION_WITH(Class, function, number, value) \
+  ACTIVATION(Class, function)
+  static constexpr Row rows[] = {
+#include "treadle/nn/functional/activations.def"
+      {"softplus", [](const array& x) { return softplus(x); }},
+      {"hard_tanh", [](const array& x) { return hard_tanh(x); }},
+      {"hardtanh", [](const array& x) { return hard_tanh(x); }},
+      {"hardshrink", [](const array& x) { return hard_shrink(x); }},
+      {"glu", [](const array& x) { return glu(x); }},
+      {"gelu", gelu},
+      {"gelu_approx", gelu_approx},
+      {"gelu_fast_approx", gelu_fast_approx},
+  };
+  std::string known;
+  for (const Row& row : rows) {
+    if (row.name == name) return row.function;
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
+  }
+  invalid("activation",
+          fmt::format("'{}' is not known; expected one of {}.", name, known));
 }
 
 }  // namespace treadle::nn

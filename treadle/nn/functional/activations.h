@@ -2,6 +2,9 @@
 // one axis. Results have the dtype of x; integers become float32.
 #pragma once
 
+#include <functional>
+#include <string_view>
+
 #include "treadle/graph/array.h"
 
 namespace treadle::nn {
@@ -58,5 +61,9 @@ array softmax(const array& x, int axis = -1);
 array softmin(const array& x, int axis = -1);
 // log softmax(x), without overflow
 array log_softmax(const array& x, int axis = -1);
+
+// One of these by its name, with the defaults of its other arguments; throws
+// std::invalid_argument for other names.
+std::function<array(const array&)> activation_named(std::string_view name);
 
 }  // namespace treadle::nn

@@ -9,43 +9,19 @@
 
 namespace treadle::nn {
 
-// Layers without arguments: class, function.
-#define TREADLE_ACTIVATION(Class, function)                        \
+#define ACTIVATION(Class, function)                                \
   struct Class : Module {                                          \
     TREADLE_MODULE(Class)                                          \
     array operator()(const array& x) const { return function(x); } \
   };
-TREADLE_ACTIVATION(Sigmoid, sigmoid)
-TREADLE_ACTIVATION(Tanh, tanh)
-TREADLE_ACTIVATION(ReLU, relu)
-TREADLE_ACTIVATION(ReLU2, relu2)
-TREADLE_ACTIVATION(ReLU6, relu6)
-TREADLE_ACTIVATION(SELU, selu)
-TREADLE_ACTIVATION(SiLU, silu)
-TREADLE_ACTIVATION(Mish, mish)
-TREADLE_ACTIVATION(Hardswish, hardswish)
-TREADLE_ACTIVATION(Softsign, softsign)
-TREADLE_ACTIVATION(LogSigmoid, log_sigmoid)
-TREADLE_ACTIVATION(Softmax, softmax)
-TREADLE_ACTIVATION(Softmin, softmin)
-TREADLE_ACTIVATION(LogSoftmax, log_softmax)
-#undef TREADLE_ACTIVATION
-
-// Layers with one number: class, function, the number and its default.
-#define TREADLE_ACTIVATION(Class, function, number, value)                 \
+#define ACTIVATION_WITH(Class, function, number, value)                    \
   struct Class : Module {                                                  \
     explicit Class(double number = value) : number(number) {}              \
     double number;                                                         \
     TREADLE_MODULE(Class)                                                  \
     array operator()(const array& x) const { return function(x, number); } \
   };
-TREADLE_ACTIVATION(LeakyReLU, leaky_relu, negative_slope, 0.01)
-TREADLE_ACTIVATION(ELU, elu, alpha, 1)
-TREADLE_ACTIVATION(CELU, celu, alpha, 1)
-TREADLE_ACTIVATION(Softshrink, softshrink, lambd, 0.5)
-TREADLE_ACTIVATION(HardShrink, hard_shrink, lambd, 0.5)
-TREADLE_ACTIVATION(Step, step, threshold, 0)
-#undef TREADLE_ACTIVATION
+#include "treadle/nn/functional/activations.def"
 
 struct HardTanh : Module {
   explicit HardTanh(double min_val = -1, double max_val = 1)

@@ -69,6 +69,7 @@ from treadle.nn.layers.linear import Bilinear, Identity, Linear
 from treadle.nn.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from treadle.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
 from treadle.nn.layers.positional_encoding import ALiBi, RoPE, SinusoidalPositionalEncoding
+from treadle.nn.layers.recurrent import GRU, LSTM, RNN
 from treadle.nn.layers.transformer import (
     MultiHeadAttention,
     Transformer,
@@ -80,7 +81,7 @@ from treadle.nn.layers.transformer import (
 
 __getattr__ = module_getattr(
     "treadle.nn",
-    classes="""RNN GRU LSTM Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear
+    classes="""Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear
         QuantizedAllToShardedLinear QuantizedShardedToAllLinear FullyShardedModule""",
     functions="quantize fully_shard shard_linear shard_inplace sum_gradients",
 )

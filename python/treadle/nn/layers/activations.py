@@ -1,5 +1,7 @@
 """Activations: each as a function and as a layer, made from one table."""
 
+import copyreg
+
 import treadle.core as mx
 from treadle._core._nn import (
     celu,
@@ -31,6 +33,9 @@ from treadle._core._nn import (
     tanh,
 )
 from treadle.nn.layers.base import Module
+
+# Layers keep such functions as attributes; pickle and copy take them by name, as they do functions written in Python.
+copyreg.pickle(type(relu), lambda function: function.__qualname__)
 
 hardtanh = hard_tanh
 hardshrink = hard_shrink
