@@ -74,12 +74,22 @@ nb::object list_along(const Elements& e, size_t axis, int64_t offset) {
   return list;
 }
 
-// Six significant digits, as a C++ stream writes them.
+// Six significant digits, as a C++ stream writes them, or as many after the
+// point as the print options say.
 void print_number(std::string& out, double v) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", v);
   // A NaN has no sign worth showing.
-  out += std::isnan(v) ? "nan" : text;
+  if (std::isnan(v)) {
+    out += "nan";
+    return;
+  }
+  const int precision = print_precision();
+  char text[512];  // 309 digits, a point and at most 100 digits
+  if (precision < 0) {
+    std::snprintf(text, sizeof text, "%g", v);
+  } else {
+    std::snprintf(text, sizeof text, "%.*f", precision, v);
+  }
+  out += text;
 }
 
 template <class T>
@@ -125,6 +135,11 @@ void print_along(std::string& out,
 }
 
 }  // namespace
+
+std::atomic<int>& print_precision() {
+  static std::atomic<int> precision{-1};
+  return precision;
+}
 
 const void* host_data(const array& x) {
   if (x.node()->status.load(std::memory_order_acquire) != Status::available) {

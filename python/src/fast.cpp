@@ -9,6 +9,7 @@
 #include "treadle/graph/record.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/cross_entropy.h"
+#include "treadle/ops/gated_delta.h"
 #include "treadle/ops/norms.h"
 #include "treadle/ops/rope.h"
 
@@ -157,6 +158,34 @@ void bind_fast(nb::module_& m) {
       nb::kw_only(),
       nb::arg("stream") = nb::none(),
       "logsumexp(logits) - logits[target] over the last axis; float32.");
+  f.def(
+      "gated_delta_update",
+      [](const array& q,
+         const array& k,
+         const array& v,
+         const array& gamma,
+         const array& beta,
+         const Optional& state,
+         const Optional& mask,
+         const S& s) {
+        auto [y, last] = fast::gated_delta_update(
+            q, k, v, gamma, beta, or_null(state), or_null(mask), s);
+        nb::list out;
+        out.append(wrap(std::move(y)));
+        out.append(wrap(std::move(last)));
+        return out;
+      },
+      nb::arg("q"),
+      nb::arg("k"),
+      nb::arg("v"),
+      nb::arg("gamma"),
+      nb::arg("beta"),
+      nb::arg("initial_state") = nb::none(),
+      nb::arg("mask") = nb::none(),
+      nb::arg("stream") = nb::none(),
+      "The gated delta rule over time: S = gamma S, S += beta (v - S k) k', "
+      "y = S q, for q and k (B, T, Hk, Dk), v (B, T, Hv, Dv), gamma and beta "
+      "(B, T, Hv); returns y (B, T, Hv, Dv) and the last S (B, Hv, Dv, Dk).");
 }
 
 }  // namespace treadle::python

@@ -3,6 +3,7 @@
 
 #include "bindings.h"
 #include "convert.h"
+#include "tree.h"
 
 namespace treadle::python {
 
@@ -46,6 +47,16 @@ void bind_memory(nb::module_& m) {
       [](size_t) { return size_t(0); },
       nb::arg("limit"),
       "Memory of the CPU is not wired: the limit is 0 and stays so.");
+  m.def(
+      "get_array_buffer_size",
+      [](nb::args args) {
+        Arrays arrays;
+        collect(args, &arrays);
+        return get_array_buffer_size(arrays);
+      },
+      nb::arg("args"),
+      "Bytes of the blocks of memory in which the arrays of the arguments, "
+      "arrays or trees of them, lie; each block once. They must be evaluated.");
 }
 
 }  // namespace treadle::python

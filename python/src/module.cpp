@@ -37,6 +37,7 @@ NB_MODULE(_core, m) {
   bind_create(m);
   bind_index(m);
   bind_indexing(m);
+  bind_masks(m);
   bind_matmul(m);
   bind_numbers(m);
   bind_arrange(m);
@@ -48,11 +49,13 @@ NB_MODULE(_core, m) {
   bind_random(m);
   bind_io(m);
   bind_eval(m);
+  bind_printing(m);
   bind_memory(m);
   bind_platforms(m);
   bind_autodiff(m);
   bind_compile(m);
   bind_custom(m);
+  bind_scan(m);
   bind_nn(m);
   bind_optimizers(m);
 }

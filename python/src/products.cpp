@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
+#include "treadle/ops/hadamard.h"
 
 #include "array.h"
 #include "bindings.h"
@@ -122,6 +123,16 @@ void bind_products(nb::module_& m) {
       stream,
       "Sums of products over axes: over the last of a and the first of b (an "
       "int), or over a list of axes for each.");
+  m.def(
+      "hadamard_transform",
+      [](const array& x, std::optional<double> scale, const S& s) {
+        return wrap(hadamard_transform(x, scale, s));
+      },
+      a,
+      nb::arg("scale") = nb::none(),
+      stream,
+      "The Walsh-Hadamard transform along the last axis, of length m 2^k with "
+      "m one of 1, 12, 20, 28, times scale: 1 / sqrt(length) by default.");
   nb::module_ linalg = m.def_submodule("linalg", "Linear algebra.");
   linalg.def(
       "norm",

@@ -5,6 +5,7 @@
 
 #include <nanobind/stl/string.h>
 
+#include "treadle/ops/fp8.h"
 #include "treadle/ops/signal.h"
 
 #include "array.h"
@@ -115,6 +116,24 @@ void bind_reinterpret(nb::module_& m) {
       stream,
       "The flattened array along strides of elements; reading outside of it "
       "is an error.");
+  m.def(
+      "to_fp8",
+      [](const array& x, const S& s) { return wrap(to_fp8(x, s)); },
+      nb::arg("x"),
+      kw,
+      stream,
+      "Floating numbers as fp8 (e4m3) in uint8, rounded to the nearest, ties "
+      "to even; beyond 448 it is 448.");
+  m.def(
+      "from_fp8",
+      [](const array& x, Dtype dtype, const S& s) {
+        return wrap(from_fp8(x, dtype, s));
+      },
+      nb::arg("x"),
+      nb::arg("dtype") = dtype_object(bfloat16),
+      kw,
+      stream,
+      "The numbers that fp8 (e4m3) in uint8 stands for.");
 }
 
 }  // namespace treadle::python

@@ -239,8 +239,6 @@ ERRORS = {
     "x[1.0]": ValueError,
     "x[m.array([1.0])]": ValueError,
     "x[..., ...]": ValueError,
-    "x[x > 3]": ValueError,
-    "x[[True, False]]": ValueError,
     "x[m.array([0, 1]), m.array([0, 1, 2])]": ValueError,
     "m.array(3)[0]": ValueError,
     "x.at.add(1)": ValueError,
@@ -272,8 +270,8 @@ def test_an_index_outside_its_axis_is_an_error():
             mx.eval(written(mx.array(X), index, 0))
     with pytest.raises(ValueError, match="step"):
         x[::0]
-    with pytest.raises(ValueError, match="two bool arrays"):
-        written(mx.array(X), (mx.array([True, False]), mx.array([True, False, True])), 0)
+    with pytest.raises(ValueError, match="broadcast"):
+        written(mx.array(X), (mx.array([True, True]), mx.array([True, True, True])), 0)
 
 
 # slices from computed starts

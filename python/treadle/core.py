@@ -7,7 +7,7 @@ raises ``NotImplementedError`` when it is called.
 import sys
 import types
 
-from treadle import _core
+from treadle import _core, _platforms
 from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
 from treadle._custom import custom_function as custom_function
@@ -17,17 +17,16 @@ from treadle._files import save_safetensors as save_safetensors
 from treadle._files import savez as savez
 from treadle._files import savez_compressed as savez_compressed
 from treadle._missing import module_getattr
+from treadle._platforms import ArrayLike as ArrayLike
 
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        block_masked_mm dequantize einsum einsum_path export_function export_to_dot exporter
-        from_fp8 gather_mm gather_qmm gather_qqmm get_array_buffer_size get_printoptions hadamard_transform
-        import_function printoptions qqmm quantize quantized_matmul save_gguf
-        segmented_mm set_printoptions to_fp8 unique
+        dequantize einsum einsum_path export_function exporter gather_qmm gather_qqmm import_function qqmm quantize
+        quantized_matmul save_gguf
     """,
     "random": "",
-    "fast": "cuda_kernel gated_delta_update metal_kernel precompiled_cuda_kernel",
+    "fast": "",
     "fft": """
         fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfft2 irfftn istft rfft rfft2
         rfftfreq rfftn stft
@@ -37,11 +36,11 @@ _MISSING = {
         solve_triangular svd tri_inv
     """,
     "distributed": "all_gather all_max all_min all_sum init is_available recv recv_like send sum_scatter",
-    "metal": "device_info start_capture stop_capture",
+    "metal": "",
     "cuda": "",
 }
 _MISSING_CLASSES = {
-    "": "ArrayLike FunctionExporter PrintOptions",
+    "": "FunctionExporter",
     "distributed": "Group",
 }
 
@@ -70,6 +69,10 @@ for _name in (
     "set_wired_limit",
 ):
     setattr(metal, _name, globals()[_name])  # noqa: F405
+for _name in ("device_info", "start_capture", "stop_capture"):
+    setattr(metal, _name, getattr(_platforms, _name))  # noqa: F405
+for _name in ("metal_kernel", "cuda_kernel", "precompiled_cuda_kernel"):
+    setattr(fast, _name, getattr(_platforms, _name))  # noqa: F405
 del _name
 
 __getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])

@@ -80,6 +80,55 @@ inline std::vector<OpCase> indexing_cases() {
        {{{3, 5}}},
        16},
   };
+  cases.push_back(
+      {"segmented_mm",
+       [](A x) {
+         return segmented_mm(x[0], x[1], array({0, 2, 2, 5}, {2, 2}));
+       },
+       {{{3, 5}}, {{5, 4}}},
+       32});
+  cases.push_back(
+      {"gather_mm",
+       [](A x) {
+         return gather_mm(x[0], x[1], array({0, 1, 1}), array({2, 0, 2}));
+       },
+       {{{2, 3, 4}}, {{3, 4, 2}}},
+       32});
+  cases.push_back(
+      {"block_masked_mm",
+       [](A x) { return block_masked_mm(x[0], x[1], 32, x[2], x[3], x[4]); },
+       {{{40, 33}}, {{33, 5}}, {{2, 1}}, {{2, 2}}, {{2, 1}}},
+       256,
+       true,
+       true,
+       true,
+       1});
+  cases.push_back({"hadamard_transform",
+                   [](A x) { return hadamard_transform(x[0]); },
+                   {{{3, 24}}},
+                   32});
+  cases.push_back(
+      {"gated_delta_update",
+       [](A x) {
+         return fast::gated_delta_update(x[0], x[1], x[2], x[3], x[4]).first;
+       },
+       {{{1, 3, 1, 2}, -1, 1},
+        {{1, 3, 1, 2}, -1, 1},
+        {{1, 3, 2, 4}},
+        {{1, 3, 2}, 0.1, 1},
+        {{1, 3, 2}, 0.1, 1}},
+       64,
+       false});
+  cases.push_back({"unique",
+                   [](A x) { return unique(round(x[0]), 6).values; },
+                   {{{3, 4}}}});
+  cases.back().gradient = false;
+  cases.push_back({"flatnonzero",
+                   [](A x) { return flatnonzero(x[0] > 0, 5, -1); },
+                   {{{3, 4}}}});
+  cases.back().gradient = false;
+  cases.push_back({"to_fp8", [](A x) { return to_fp8(x[0]); }, {{{3, 4}}}});
+  cases.back().gradient = false;
   for (ScatterMode mode :
        {ScatterMode::multiply, ScatterMode::maximum, ScatterMode::minimum}) {
     OpCase c{"scatter_" + std::string(name_of(mode)),

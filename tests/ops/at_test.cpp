@@ -6,6 +6,7 @@
 
 #include "treadle/ops/create.h"
 #include "treadle/ops/views.h"
+#include "treadle/transforms/compile.h"
 
 namespace treadle {
 namespace {
@@ -35,7 +36,9 @@ TEST(At, ABoolArrayAssigns) {
   array x = arange(4);
   array y = update_at(x, {greater(x, 1)}, 9);
   EXPECT_THAT(y.to_vector<int>(), ElementsAre(0, 1, 9, 9));
-  EXPECT_THROW(at(x, {greater(x, 1)}), std::invalid_argument);
+  EXPECT_THAT(at(x, {greater(x, 1)}).to_vector<int>(), ElementsAre(2, 3));
+  auto read = [](const Arrays& a) { return Arrays{at(a[0], {a[0] > 1})}; };
+  EXPECT_THROW(compile(read)({x}), std::invalid_argument);
 }
 
 TEST(At, APositionOutsideItsAxisThrowsAtOnceOneInAnArrayWhenComputed) {

@@ -80,19 +80,20 @@ ReopenedTrace::~ReopenedTrace() {
 }
 
 void placeholder_error(std::string_view op, const Node& node) {
-  if (node.trace->open) {
-    invalid(op,
-            fmt::format("asked for the value of an array while {} traces the "
-                        "function: it stands for an argument and has a shape "
-                        "and a dtype, but no value. Keep the computation in "
-                        "arrays (where, not if), or compute the value outside.",
-                        node.trace->name));
+  const char* text =
+      node.trace->open
+          ? "asked for the value of an array while {} traces the function: it "
+            "stands for an argument and has a shape and a dtype, but no value. "
+            "Keep the computation in arrays (where, not if), or compute the "
+            "value outside."
+          : "an array of the ended trace of {} was used: it stood for an "
+            "argument and never had a value. Return it from the function "
+            "instead of storing it.";
+  try {
+    invalid(op, fmt::format(fmt::runtime(text), node.trace->name));
+  } catch (const std::invalid_argument& e) {
+    throw NoValue(e.what());
   }
-  invalid(op,
-          fmt::format("an array of the ended trace of {} was used: it stood "
-                      "for an argument and never had a value. Return it "
-                      "from the function instead of storing it.",
-                      node.trace->name));
 }
 
 }  // namespace treadle

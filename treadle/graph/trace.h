@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -67,8 +68,14 @@ class ReopenedTrace {
   std::shared_ptr<const TraceInfo> info_;
 };
 
-// Throws: the value of a placeholder was asked for, or it was used after its
-// trace had ended.
+// A value was asked for where there is none.
+class NoValue : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+// Throws NoValue: the value of a placeholder was asked for, or it was used
+// after its trace had ended.
 [[noreturn]] void placeholder_error(std::string_view op, const Node& node);
 
 }  // namespace treadle

@@ -15,6 +15,7 @@
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
+#include "treadle/ops/masks.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -106,20 +107,28 @@ size_t axes_named(const At& part) {
   }
 }
 
-Place::Place(const array& x, const Index& index) : x_shape_(x.shape()) {
-  const size_t ndim = x_shape_.size();
+// Of an index for an array of ndim axes.
+size_t axes_named(const Index& index, size_t ndim) {
   size_t used = 0;
   int ellipses = 0;
   for (const At& p : index) {
     used += axes_named(p);
     ellipses += p.kind == At::Kind::ellipsis;
-    advanced_ |= p.kind == At::Kind::array || p.kind == At::Kind::truth;
   }
   if (ellipses > 1) invalid("index", "got two Ellipsis; expected at most one.");
   if (used > ndim) {
     invalid(
         "index",
         fmt::format("got an index of {} axes for an array of {}.", used, ndim));
+  }
+  return used;
+}
+
+Place::Place(const array& x, const Index& index) : x_shape_(x.shape()) {
+  const size_t ndim = x_shape_.size();
+  const size_t used = axes_named(index, ndim);
+  for (const At& p : index) {
+    advanced_ |= p.kind == At::Kind::array || p.kind == At::Kind::truth;
   }
   for (const At& p : index) {
     switch (p.kind) {
@@ -151,12 +160,6 @@ Place::Place(const array& x, const Index& index) : x_shape_(x.shape()) {
     }
   }
   while (next() < ndim) add_whole();
-  if (masks() && gathers()) {
-    for (Use u : use_) {
-      if (u != Use::gathered) continue;
-      invalid("index", "a bool array stands beside an integer array.");
-    }
-  }
 }
 
 void Place::add_position(int64_t i) {
@@ -224,17 +227,20 @@ void Place::add_array(const array& indices) {
   indices_.push_back(indices);
 }
 
-void Place::add_mask(const array& mask) {
-  if (masks()) invalid("index", "got two bool arrays; expected at most one.");
+void check_mask(const array& mask, size_t axis, const Shape& x) {
   for (int i = 0; i < mask.ndim(); ++i) {
-    if (mask.shape(i) == x_shape_[next() + size_t(i)]) continue;
+    if (mask.shape(i) == x[axis + size_t(i)]) continue;
     invalid("index",
             fmt::format("a bool array of shape {} stands at axis {} of an "
                         "array of shape {}; expected equal lengths.",
                         to_string(mask.shape()),
-                        next(),
-                        to_string(x_shape_)));
+                        axis,
+                        to_string(x)));
   }
+}
+
+void Place::add_mask(const array& mask) {
+  check_mask(mask, next(), x_shape_);
   join_group({1});
   mask_ = mask;
   first_ = int(next());
@@ -451,6 +457,14 @@ array Place::arranged(array values) const {
   }
   if (!masks()) return values;
   const int axis = squeezed_axis(first_);
+  if (listed && values.shape(axis) == 0) {
+    // Fits when nothing is true: a stand-in, and true elements look beyond it.
+    Shape one = values.shape();
+    one[size_t(axis)] = 1;
+    return take(zeros(one, values.dtype()),
+                select(mask_, numbers_of(mask_) + 1, 0),
+                axis);
+  }
   if (listed) return take(values, numbers_of(mask_), axis);
   const Shape& given = values.shape();
   Shape wide =
@@ -518,16 +532,50 @@ array Place::scattered(const array& y, const array& values, Update how) const {
   return y;
 }
 
+// Where the masks of an index are read: x with the axes of each mask as one,
+// and their places in it instead of the mask.
+struct Unmasked {
+  array x;
+  Index index;
+};
+
+bool is_mask(const At& p) {
+  return p.kind == At::Kind::array && p.indices.dtype() == bool_;
+}
+
+Unmasked unmasked(const array& x, const Index& index) {
+  const size_t ndim = x.shape().size();
+  const size_t used = axes_named(index, ndim);
+  Unmasked out{x, {}};
+  size_t axis = 0;  // of x
+  for (const At& p : index) {
+    if (!is_mask(p)) {
+      out.index.push_back(p);
+      axis += p.kind == At::Kind::ellipsis ? ndim - used : axes_named(p);
+      continue;
+    }
+    check_mask(p.indices, axis, x.shape());
+    if (p.indices.ndim() == 0) {
+      out.index.emplace_back(known_count("index", p.indices) > 0);
+      continue;
+    }
+    // The axes of masks before this one are one axis each by now.
+    const int first = int(axis) - (x.ndim() - out.x.ndim());
+    out.x = flatten(out.x, first, first + p.indices.ndim() - 1);
+    out.index.emplace_back(flatnonzero(p.indices));
+    axis += size_t(p.indices.ndim());
+  }
+  return out;
+}
+
 }  // namespace
 
 array at(const array& x, const Index& index) {
-  Place place(x, index);
-  if (place.masks()) {
-    invalid("index",
-            "a bool array cannot be read through: the result's shape would "
-            "depend on its values; evaluate the mask outside compile and "
-            "index with positions, or use where().");
+  if (std::ranges::any_of(index, is_mask)) {
+    const Unmasked u = unmasked(x, index);
+    return at(u.x, u.index);
   }
+  Place place(x, index);
   return place.gathered(place.squeezed(place.part(x)));
 }
 
@@ -535,6 +583,14 @@ array update_at(const array& x,
                 const Index& index,
                 const array& values,
                 Update how) {
+  // One mask needs no values; several, or integers beside it, name elements.
+  const auto masks = std::ranges::count_if(index, is_mask);
+  const auto arrays = std::ranges::count_if(
+      index, [](const At& p) { return p.kind == At::Kind::array; });
+  if (masks > 0 && arrays > 1) {
+    const Unmasked u = unmasked(x, index);
+    return reshape(update_at(u.x, u.index, values, how), x.shape());
+  }
   Place place(x, index);
   if (place.empty()) return x;
   array v = place.arranged(astype(values, x.dtype()));
@@ -548,94 +604,6 @@ array update_at(const array& x,
     y = broadcast_to(v, y.shape());
   }
   return place.put_back(x, y);
-}
-
-// slices from computed starts -----------------------------------------------
-
-namespace {
-
-struct From {
-  Index index;
-  Axes axes;  // of the sliced array: where the result's axes come from
-};
-
-// One array of positions for each axis in `axes`, so shaped that together they
-// name a box.
-From from_starts(std::string_view op,
-                 const array& x,
-                 const array& start,
-                 const Axes& axes,
-                 const Shape& size) {
-  if (!is_integer(start.dtype()) || start.ndim() > 1 ||
-      start.size() != int64_t(axes.size())) {
-    invalid(op,
-            fmt::format("start indices are {}; expected one integer for each "
-                        "of {} axes.",
-                        to_string(start.spec()),
-                        axes.size()));
-  }
-  bool fits = int(size.size()) == x.ndim();
-  for (size_t i = 0; fits && i < size.size(); ++i) {
-    fits = size[i] >= 0 && size[i] <= x.shape()[i];
-  }
-  if (!fits) {
-    invalid(op,
-            fmt::format("a slice of shape {} does not fit an array of shape "
-                        "{}.",
-                        to_string(size),
-                        to_string(x.shape())));
-  }
-  Axes sorted = normalize_axes(op, axes, x.shape().size());
-  const bool apart =
-      !sorted.empty() && sorted.back() - sorted[0] + 1 != int(sorted.size());
-  From from;
-  for (int64_t n : size) from.index.push_back(Range{0, n});
-  const array starts = reshape(start, {-1});
-  for (size_t i = 0; i < axes.size(); ++i) {
-    const int axis = normalize_axis(op, axes[i], x.shape().size());
-    const int64_t n = x.shape(axis);
-    array first = slice(starts, {int64_t(i)}, {int64_t(i) + 1});
-    if (first.dtype() != int64) first = astype(first, int32);
-    array at = add(select(less(first, 0), add(first, n), first),
-                   arange(size[size_t(axis)], first.dtype()));
-    const auto place = std::ranges::find(sorted, axis);
-    Shape shape(size_t(sorted.end() - place), 1);
-    shape[0] = size[size_t(axis)];
-    from.index[size_t(axis)] = reshape(at, shape);
-  }
-  if (apart) from.axes = sorted;
-  for (int i = 0; i < x.ndim(); ++i) {
-    if (!apart || std::ranges::count(sorted, i) == 0) from.axes.push_back(i);
-  }
-  return from;
-}
-
-}  // namespace
-
-array slice_from(const array& x,
-                 const array& start,
-                 const Axes& axes,
-                 const Shape& size,
-                 StreamOrDevice s) {
-  StreamScope scope(resolve(s));
-  From from = from_starts("slice", x, start, axes, size);
-  Axes back(from.axes.size(), 0);
-  for (size_t i = 0; i < back.size(); ++i) back[size_t(from.axes[i])] = int(i);
-  return transpose(at(x, from.index), back);
-}
-
-array slice_update_from(const array& x,
-                        const array& update,
-                        const array& start,
-                        const Axes& axes,
-                        StreamOrDevice s) {
-  StreamScope scope(resolve(s));
-  Shape size(
-      x.shape().size() - std::min(x.shape().size(), update.shape().size()), 1);
-  size.append(update.shape().begin(), update.shape().end());
-  From from = from_starts("slice_update", x, start, axes, size);
-  array values = transpose(reshape(update, size), from.axes);
-  return update_at(x, from.index, values);
 }
 
 }  // namespace treadle

@@ -64,14 +64,16 @@ enum class Update : uint8_t {
 };
 
 // x[index]. An integer outside its axis throws std::out_of_range, now for a
-// position, when the value is computed for one in an array. A mask cannot be
-// read: its result's shape depends on its values.
+// position, when the value is computed for one in an array. Reading through a
+// mask reads its values, since the result has one element for each true one:
+// inside compile, vmap and scan that is an error for masks without value.
 array at(const array& x, const Index& index);
 
 // x with the elements at the index updated by `values`, which are cast to x's
 // dtype and broadcast as in NumPy. Written in place when nothing else holds x
 // by the time it is computed. Through a mask, values may have one entry for
-// each true element, counted when the value is computed.
+// each true element, counted when the value is computed: no value is read,
+// unless there are several masks or integer arrays beside it.
 array update_at(const array& x,
                 const Index& index,
                 const array& values,

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/trace.h"
 #include "treadle/runtime/backend.h"
 
 namespace treadle {
@@ -219,6 +220,27 @@ size_t set_memory_limit(size_t bytes, Device d) {
 }
 size_t set_cache_limit(size_t bytes, Device d) {
   return runtime::allocator(d).set_cache_limit(bytes);
+}
+
+size_t get_array_buffer_size(std::span<const array> arrays) {
+  std::unordered_set<const Buffer*> seen;
+  size_t bytes = 0;
+  auto count = [&](const BufferPtr& b) {
+    if (b && seen.insert(b.get()).second) bytes += b->bytes;
+  };
+  for (const array& a : arrays) {
+    const Node& n = *a.node();
+    if (n.op && !n.evaluated()) {
+      invalid("get_array_buffer_size",
+              "an array is not evaluated; evaluate it before.");
+    }
+    if (n.placeholder) placeholder_error("get_array_buffer_size", n);
+    count(a.output()->buffer);
+    if (a.output()->resident_copy) {
+      count(a.output()->resident_copy->output()->buffer);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace treadle

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "treadle/base/device.h"
+#include "treadle/graph/array.h"
 #include "treadle/graph/buffer.h"
 
 namespace treadle {
@@ -24,6 +26,10 @@ void clear_cache(Device device = cpu);
 size_t get_memory_limit(Device device = cpu);
 size_t set_memory_limit(size_t bytes, Device device = cpu);
 size_t set_cache_limit(size_t bytes, Device device = cpu);
+// Bytes of the blocks in which the arrays lie, each block once; a block may be
+// larger than its arrays. Throws std::invalid_argument when one is not
+// evaluated.
+size_t get_array_buffer_size(std::span<const array> arrays);
 
 namespace runtime {
 

@@ -1,0 +1,41 @@
+// Matrix products of chosen matrices, blocks and segments.
+#pragma once
+
+#include "treadle/graph/array.h"
+
+namespace treadle {
+
+// Products of matrices picked from a (..., M, K) and b (..., K, N): matrix i of
+// the result (I..., M, N) is a[lhs_indices[i]] @ b[rhs_indices[i]], where the
+// indices, integers that broadcast to a shape (I...), count along the batch
+// axes as one. Null indices stand for every matrix in turn. Vectors are rows
+// on the left and columns on the right, as in matmul; the dtype is floating.
+// sorted_indices says that the indices ascend.
+array gather_mm(const array& a,
+                const array& b,
+                const array& lhs_indices = {},
+                const array& rhs_indices = {},
+                bool sorted_indices = false,
+                StreamOrDevice s = {});
+
+// a (..., M, K) @ b (..., K, N) with blocks of block_size (32 or 64) rows and
+// columns masked: mask_lhs (..., blocks of M, blocks of K), mask_rhs, mask_out
+// alike. A bool mask sets blocks that it does not choose to 0, a mask of
+// numbers multiplies. Null masks choose all.
+array block_masked_mm(const array& a,
+                      const array& b,
+                      int block_size = 64,
+                      const array& mask_out = {},
+                      const array& mask_lhs = {},
+                      const array& mask_rhs = {},
+                      StreamOrDevice s = {});
+
+// a (M, K), b (K, N), segments (S..., 2), pairs of integers begin and end ->
+// (S..., M, N): a[:, begin:end] @ b[begin:end] for each pair; 0 where end is
+// not above begin.
+array segmented_mm(const array& a,
+                   const array& b,
+                   const array& segments,
+                   StreamOrDevice s = {});
+
+}  // namespace treadle
