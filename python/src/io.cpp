@@ -2,8 +2,10 @@
 #include <map>
 
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
+#include "treadle/io/gguf.h"
 #include "treadle/io/npy.h"
 #include "treadle/io/safetensors.h"
 
@@ -36,6 +38,74 @@ array npy_from(nb::bytes bytes, const std::string& name) {
                         name);
 }
 
+nb::object value_object(const GgufValue& v) {
+  if (const auto* text = std::get_if<std::string>(&v)) return nb::cast(*text);
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&v)) {
+    nb::list out;
+    for (const std::string& t : *texts) out.append(nb::cast(t));
+    return out;
+  }
+  return wrap(std::get<array>(v));
+}
+
+nb::object load_gguf_dicts(const std::string& path, bool return_metadata) {
+  Gguf g = unlocked([&] { return load_gguf(path); });
+  nb::dict arrays, metadata;
+  for (auto& [name, x] : g.tensors) arrays[nb::cast(name)] = wrap(std::move(x));
+  for (const auto& [key, v] : g.metadata) {
+    metadata[nb::cast(key)] = value_object(v);
+  }
+  if (!return_metadata) return arrays;
+  return nb::make_tuple(arrays, metadata);
+}
+
+// The arrays of a dict by name.
+std::vector<std::pair<std::string, array>> named_arrays(const nb::dict& arrays,
+                                                        const char* op) {
+  std::vector<std::pair<std::string, array>> out;
+  for (auto [name, value] : arrays) {
+    if (!is_array(value)) {
+      std::string what = "[" + std::string(op) + "] '" +
+                         nb::cast<std::string>(nb::str(name)) + "' is a " +
+                         Py_TYPE(value.ptr())->tp_name + "; expected an array.";
+      PyErr_SetString(PyExc_TypeError, what.c_str());
+      throw nb::python_error();
+    }
+    out.emplace_back(nb::cast<std::string>(name), array_of(value));
+  }
+  return out;
+}
+
+void save_gguf_dicts(nb::handle file,
+                     const nb::dict& arrays,
+                     const nb::dict& metadata) {
+  std::string path = path_of(file, "save_gguf");
+  if (!path.ends_with(".gguf")) path += ".gguf";
+  std::vector<std::pair<std::string, GgufValue>> values;
+  for (auto [name, value] : metadata) {
+    GgufValue v;
+    nb::object held = nb::borrow(value);
+    std::vector<std::string> texts;
+    if (is_array(value)) {
+      v = array_of(value);
+    } else if (nb::isinstance<nb::str>(value)) {
+      v = nb::cast<std::string>(held);
+    } else if (nb::try_cast(held, texts)) {
+      v = std::move(texts);
+    } else {
+      std::string what = "[save_gguf] the metadata '" +
+                         nb::cast<std::string>(nb::str(name)) + "' is a " +
+                         Py_TYPE(value.ptr())->tp_name +
+                         "; expected an array, a str or a list of str.";
+      PyErr_SetString(PyExc_TypeError, what.c_str());
+      throw nb::python_error();
+    }
+    values.emplace_back(nb::cast<std::string>(name), std::move(v));
+  }
+  auto tensors = named_arrays(arrays, "save_gguf");
+  unlocked([&] { save_gguf(path, tensors, values); });
+}
+
 nb::object load(nb::handle file,
                 const std::optional<std::string>& format,
                 bool return_metadata,
@@ -48,11 +118,11 @@ nb::object load(nb::handle file,
     array a = unlocked([&] { return load_npy(path); });
     return wrap(std::move(a));
   }
-  if (ending == ".gguf") not_there("[load] .gguf files are not read yet.");
+  if (ending == ".gguf") return load_gguf_dicts(path, return_metadata);
   if (ending != kEnding) {
     invalid("load",
             "'" + path + "' has the format '" + ending +
-                "'; expected .safetensors, .npz or .npy.");
+                "'; expected .safetensors, .gguf, .npz or .npy.");
   }
   Safetensors loaded = unlocked([&] { return load_safetensors(path); });
   nb::dict arrays;
@@ -68,17 +138,7 @@ void save(nb::handle file,
           const std::optional<std::map<std::string, std::string>>& metadata) {
   std::string path = path_of(file, "save_safetensors");
   if (!path.ends_with(kEnding)) path += kEnding;
-  std::vector<std::pair<std::string, array>> tensors;
-  for (auto [name, value] : arrays) {
-    if (!is_array(value)) {
-      std::string what = "[save_safetensors] '" +
-                         nb::cast<std::string>(nb::str(name)) + "' is a " +
-                         Py_TYPE(value.ptr())->tp_name + "; expected an array.";
-      PyErr_SetString(PyExc_TypeError, what.c_str());
-      throw nb::python_error();
-    }
-    tensors.emplace_back(nb::cast<std::string>(name), array_of(value));
-  }
+  auto tensors = named_arrays(arrays, "save_safetensors");
   unlocked([&] {
     save_safetensors(
         path, tensors, metadata.value_or(std::map<std::string, std::string>()));
@@ -110,7 +170,8 @@ void bind_io(nb::module_& m) {
         nb::arg("stream") = nb::none(),
         "The arrays of a file as a dict; with return_metadata also its "
         "metadata, a dict "
-        "of strings. Formats: safetensors, known by the file's ending.");
+        "of strings, or in gguf files also of arrays. Formats: safetensors, "
+        "gguf and npy, known by the file's ending.");
   m.def("save_safetensors",
         save,
         nb::arg("file"),
@@ -120,6 +181,12 @@ void bind_io(nb::module_& m) {
         "put in place "
         "when all is written; its name gets the ending .safetensors if it has "
         "another.");
+  m.def("save_gguf",
+        save_gguf_dicts,
+        nb::arg("file"),
+        nb::arg("arrays"),
+        nb::arg("metadata") = nb::dict(),
+        "Writes a dict of arrays and a dict of metadata in the GGUF format.");
 }
 
 }  // namespace treadle::python

@@ -8,12 +8,13 @@ from treadle import _core
 def load(file, /, format=None, return_metadata=False, *, stream=None):
     """The arrays of a file, as a dict from names to arrays in the order of the file; of an ``.npy`` file the array.
 
-    Arrays of a safetensors file are read when they are used, from a mapping of the file, which must not be changed in
-    place before.
+    Arrays of a safetensors, gguf or npy file are read when they are used, from a mapping of the file, which must not be
+    changed in place before. Tensors of a gguf file in the block formats Q4_0, Q4_1 and Q8_0 become packed weights,
+    scales and biases, as ``quantized_matmul`` takes them.
 
     Args:
         file (str, PathLike or file): A file, by name or open for reading in binary mode.
-        format (str, optional): ``"safetensors"``, ``"npz"`` or ``"npy"``. Default: what the name ends in.
+        format (str, optional): ``"safetensors"``, ``"gguf"``, ``"npz"`` or ``"npy"``. Default: what the name ends in.
         return_metadata (bool): Return a pair with the dict of metadata. Default: ``False``.
         stream (optional): Accepted as MLX does; the host reads.
     """
@@ -51,14 +52,33 @@ def save_safetensors(file, arrays, metadata=None):
         arrays (dict): From names to arrays.
         metadata (dict, optional): From texts to texts.
     """
+    _write_native(file, ".safetensors", lambda path: _core.save_safetensors(path, arrays, metadata))
+
+
+def save_gguf(file, arrays, metadata=None):
+    """Writes arrays to a file in the GGUF format.
+
+    A file given by name is replaced when all is written: an interrupted save leaves the old one.
+
+    Args:
+        file (str, PathLike or file): Its name, to which ``.gguf`` is added when it is missing; or a file that is open
+            for writing in binary mode.
+        arrays (dict): From names to arrays of float32, float16, bfloat16, float64, int8, int16, int32 or int64.
+        metadata (dict, optional): From texts to texts, lists of texts, or arrays with at most one axis.
+    """
+    _write_native(file, ".gguf", lambda path: _core.save_gguf(path, arrays, metadata or {}))
+
+
+def _write_native(file, ending, save):
+    """save(path), or for an open file a copy of what that wrote."""
     if not hasattr(file, "write"):
-        return _core.save_safetensors(file, arrays, metadata)
+        return save(file)
     import shutil
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "arrays.safetensors")
-        _core.save_safetensors(path, arrays, metadata)
+        path = os.path.join(folder, "arrays" + ending)
+        save(path)
         with open(path, "rb") as written:
             shutil.copyfileobj(written, file)
 

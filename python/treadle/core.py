@@ -13,6 +13,7 @@ from treadle._core import __version__ as __version__
 from treadle._custom import custom_function as custom_function
 from treadle._files import load as load
 from treadle._files import save as save
+from treadle._files import save_gguf as save_gguf
 from treadle._files import save_safetensors as save_safetensors
 from treadle._files import savez as savez
 from treadle._files import savez_compressed as savez_compressed
@@ -23,7 +24,7 @@ from treadle._platforms import ArrayLike as ArrayLike
 _MISSING = {
     "": """
         dequantize einsum einsum_path export_function exporter gather_qmm gather_qqmm import_function qqmm quantize
-        quantized_matmul save_gguf
+        quantized_matmul
     """,
     "random": "",
     "fast": "",

@@ -4,25 +4,22 @@
 #include "treadle/io/npy.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "treadle/base/error.h"
+#include "treadle/io/file.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
 
 namespace {
 
+constexpr std::string_view kLoad = "load_npy";
 constexpr std::string_view kMagic = "\x93NUMPY";
 
 constexpr std::pair<std::string_view, Dtype> kTypes[] = {
@@ -42,8 +39,8 @@ constexpr std::pair<std::string_view, Dtype> kTypes[] = {
     {"V2", bfloat16},
 };
 
-[[noreturn]] void bad_file(const std::string& name, const std::string& what) {
-  unsupported("load_npy", fmt::format("'{}' {}", name, what));
+[[noreturn]] void bad(const std::string& name, const std::string& what) {
+  bad_file(kLoad, name, what);
 }
 
 struct Header {
@@ -86,7 +83,7 @@ class Reader {
 
  private:
   [[noreturn]] bool& wrong() {
-    bad_file(name_,
+    bad(name_,
              "has a header that is not a dict of descr, fortran_order and "
              "shape.");
   }
@@ -155,7 +152,7 @@ class Reader {
       h.dtype = dtype;
       return;
     }
-    bad_file(
+    bad(
         name_,
         fmt::format("has elements of type '{}', which is not known.", type));
   }
@@ -165,19 +162,6 @@ class Reader {
   size_t at_ = 0;
 };
 
-// The bytes of the elements; none when they would not fit 63 bits, which an
-// axis of length 0 must not hide.
-std::optional<uint64_t> bytes_of(const Header& h) {
-  uint64_t n = size_of(h.dtype);
-  bool empty = false;
-  for (int64_t d : h.shape) {
-    empty |= d == 0;
-    if (d > 1 && n > uint64_t(INT64_MAX) / uint64_t(d)) return {};
-    if (d > 1) n *= uint64_t(d);
-  }
-  return empty ? 0 : n;
-}
-
 void swap_bytes(std::vector<char>& bytes, Dtype dtype) {
   const size_t width = dtype == complex64 ? 4 : size_of(dtype);
   for (size_t i = 0; i + width <= bytes.size(); i += width) {
@@ -186,43 +170,56 @@ void swap_bytes(std::vector<char>& bytes, Dtype dtype) {
   }
 }
 
-}  // namespace
+// A file's header, and where the elements begin.
+struct Start {
+  Header header;
+  size_t data;
+};
 
-array npy_from_bytes(std::span<const char> file, const std::string& name) {
-  std::string_view text(file.data(), file.size());
+Start start_of(std::string_view text, const std::string& name) {
   if (!text.starts_with(kMagic) || text.size() < 10) {
-    bad_file(name, "is not an .npy file.");
+    bad(name, "is not an .npy file.");
   }
   const int version = text[6];
   const size_t width = version == 1 ? 2 : 4, start = 8 + width;
   if (version < 1 || version > 3 || text.size() < start) {
-    bad_file(name, "has an .npy header of an unknown version.");
+    bad(name, "has an .npy header of an unknown version.");
   }
   size_t length = 0;
   for (size_t i = 0; i < width; ++i) {
     length |= size_t(uint8_t(text[8 + i])) << (8 * i);
   }
-  if (length > text.size() - start) bad_file(name, "is cut short.");
+  if (length > text.size() - start) bad(name, "is cut short.");
   Header h = Reader(text.substr(start, length), name).header();
-  text.remove_prefix(start + length);
-  const auto needed = bytes_of(h);
-  if (!needed || *needed > text.size()) {
-    bad_file(name,
-             fmt::format("holds {} bytes of elements; {} needs more.",
-                         text.size(),
-                         to_string(Spec{h.shape, h.dtype})));
+  const auto needed = bytes_in_file(Spec{h.shape, h.dtype});
+  const size_t left = text.size() - start - length;
+  if (!needed || *needed > left) {
+    bad(name,
+        fmt::format("holds {} bytes of elements; {} needs more.",
+                    left,
+                    to_string(Spec{h.shape, h.dtype})));
   }
-  std::vector<char> bytes(text.begin(), text.begin() + int64_t(*needed));
+  if (h.fortran_order) std::reverse(h.shape.begin(), h.shape.end());
+  return {h, start + length};
+}
+
+array ordered(const Header& h, const array& x) {
+  return h.fortran_order ? transpose(x) : x;
+}
+
+}  // namespace
+
+array npy_from_bytes(std::span<const char> file, const std::string& name) {
+  const auto [h, data] = start_of({file.data(), file.size()}, name);
+  const auto from = file.begin() + int64_t(data);
+  const Spec spec{h.shape, h.dtype};
+  std::vector<char> bytes(from, from + int64_t(*bytes_in_file(spec)));
   if (h.big_endian) swap_bytes(bytes, h.dtype);
   // Only 0 and 1 are bools; any other byte counts as true.
   if (h.dtype == bool_) {
     for (char& b : bytes) b = b != 0;
   }
-  if (!h.fortran_order) {
-    return array::from_bytes(bytes.data(), h.shape, h.dtype);
-  }
-  std::reverse(h.shape.begin(), h.shape.end());
-  return transpose(array::from_bytes(bytes.data(), h.shape, h.dtype));
+  return ordered(h, array::from_bytes(bytes.data(), h.shape, h.dtype));
 }
 
 std::string npy_to_bytes(const array& x) {
@@ -253,27 +250,16 @@ std::string npy_to_bytes(const array& x) {
 }
 
 array load_npy(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    bad_file(path, fmt::format("cannot be opened: {}.", std::strerror(errno)));
-  }
-  std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
-  return npy_from_bytes(bytes, path);
+  const Mapping file(path, kLoad);
+  const auto [h, data] = start_of(file.text(), path);
+  if (h.big_endian) return npy_from_bytes({file.data(), file.bytes()}, path);
+  return ordered(h, file.at(data, Spec{h.shape, h.dtype}));
 }
 
 void save_npy(const std::string& path, const array& x) {
-  const std::string bytes = npy_to_bytes(x);
-  const std::string beside = fmt::format("{}.{}.part", path, ::getpid());
-  std::ofstream file(beside, std::ios::binary);
-  file.write(bytes.data(), std::streamsize(bytes.size()));
-  file.close();
-  if (!file || std::rename(beside.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    std::remove(beside.c_str());
-    unsupported(
-        "save_npy",
-        fmt::format("'{}' cannot be written: {}.", path, std::strerror(error)));
-  }
+  NewFile file(path, "save_npy");
+  file.write(npy_to_bytes(x));
+  file.finish();
 }
 
 }  // namespace treadle

@@ -10,7 +10,8 @@ namespace treadle {
 
 // Throws std::runtime_error naming the file and what is wrong with it: it
 // cannot be opened, is cut short, has a header that is not valid, or elements
-// of a type that is not known. bfloat16 is "V2", as MLX writes it.
+// of a type that is not known. bfloat16 is "V2", as MLX writes it. The elements
+// are read through a mapping of the file when they are used.
 array load_npy(const std::string& path);
 
 // Evaluates x and writes it, first to a file beside `path` that then takes its

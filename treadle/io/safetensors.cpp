@@ -4,29 +4,20 @@
 #include "treadle/io/safetensors.h"
 
 #include <algorithm>
-#include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <set>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "treadle/base/error.h"
+#include "treadle/io/file.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
 
 namespace {
-
-static_assert(std::endian::native == std::endian::little,
-              "the bytes of a file are used as they are");
 
 using Json = nlohmann::ordered_json;
 
@@ -59,44 +50,9 @@ std::string_view format_name(Dtype dtype) {
   return "";
 }
 
-[[noreturn]] void bad_file(const std::string& path, const std::string& what) {
-  unsupported("load_safetensors", fmt::format("'{}' {}", path, what));
+[[noreturn]] void bad(const std::string& path, const std::string& what) {
+  bad_file("load_safetensors", path, what);
 }
-
-std::string system_error() { return std::strerror(errno); }
-
-// A read-only mapping of a whole file, as a buffer that arrays can lie in.
-class Mapping {
- public:
-  explicit Mapping(const std::string& path) {
-    int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) bad_file(path, "cannot be opened: " + system_error() + ".");
-    struct stat status;
-    bool is_file = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    size_t bytes = is_file ? size_t(status.st_size) : 0;
-    void* data =
-        bytes ? ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0) : nullptr;
-    ::close(fd);
-    if (!is_file) bad_file(path, "is not a file.");
-    if (data == MAP_FAILED)
-      bad_file(path, "cannot be mapped: " + system_error() + ".");
-    buffer_ = BufferPtr(new Buffer);
-    buffer_->writable = false;
-    buffer_->device = cpu;
-    buffer_->data = data;
-    buffer_->bytes = bytes;
-    buffer_->release = [](Buffer* b) {
-      if (b->data) ::munmap(b->data, b->bytes);
-      delete b;
-    };
-  }
-  const char* data() const { return static_cast<const char*>(buffer_->data); }
-  size_t bytes() const { return buffer_->bytes; }
-  const BufferPtr& buffer() const { return buffer_; }
-
- private:
-  BufferPtr buffer_;
-};
 
 // Brackets nested deeper than the format needs would only cost memory.
 bool nests_deeply(std::string_view text) {
@@ -137,11 +93,11 @@ Json parse_header(const std::string& path, std::string_view text) {
           ? Json()
           : Json::parse(text.begin(), text.end(), check, /*exceptions=*/false);
   if (!repeated.empty()) {
-    bad_file(path,
+    bad(path,
              fmt::format("has a header that names '{}' twice.", repeated));
   }
   if (!header.is_object()) {
-    bad_file(path, "has a header that is not a JSON object of tensors.");
+    bad(path, "has a header that is not a JSON object of tensors.");
   }
   return header;
 }
@@ -159,25 +115,12 @@ std::optional<Dtype> dtype_named(const std::string& name) {
   return {};
 }
 
-// The number of bytes a tensor needs; none when strides would not fit 63 bits,
-// which an axis of length 0 must not hide.
-std::optional<uint64_t> bytes_of(const Spec& spec) {
-  uint64_t n = size_of(spec.dtype);
-  bool empty = false;
-  for (int64_t d : spec.shape) {
-    empty |= d == 0;
-    if (d > 1 && n > uint64_t(INT64_MAX) / uint64_t(d)) return {};
-    if (d > 1) n *= uint64_t(d);
-  }
-  return empty ? 0 : n;
-}
-
 Entry parse_entry(const std::string& path,
                   const std::string& name,
                   const Json& j,
                   uint64_t data_bytes) {
-  auto bad = [&](const std::string& what) {
-    bad_file(path,
+  auto wrong = [&](const std::string& what) {
+    bad(path,
              fmt::format("describes tensor '{}' wrongly: {}", name, what));
   };
   auto is_length = [](const Json& v) {
@@ -185,36 +128,36 @@ Entry parse_entry(const std::string& path,
   };
   if (!j.is_object() || !j.contains("dtype") || !j.contains("shape") ||
       !j.contains("data_offsets")) {
-    bad("expected dtype, shape and data_offsets.");
+    wrong("expected dtype, shape and data_offsets.");
   }
   Entry e{name, {}, 0, 0};
   const Json &dtype = j["dtype"], &shape = j["shape"],
              &offsets = j["data_offsets"];
   auto known =
       dtype.is_string() ? dtype_named(dtype.get<std::string>()) : std::nullopt;
-  if (!known) bad(fmt::format("dtype {} is not known.", dtype.dump()));
+  if (!known) wrong(fmt::format("dtype {} is not known.", dtype.dump()));
   e.spec.dtype = *known;
-  if (!shape.is_array()) bad("the shape is not a list.");
+  if (!shape.is_array()) wrong("the shape is not a list.");
   for (const Json& d : shape) {
     if (!is_length(d))
-      bad(fmt::format("{} is no length of an axis.", d.dump()));
+      wrong(fmt::format("{} is no length of an axis.", d.dump()));
     e.spec.shape.push_back(d.get<int64_t>());
   }
   if (!offsets.is_array() || offsets.size() != 2 || !is_length(offsets[0]) ||
       !is_length(offsets[1])) {
-    bad("data_offsets are not two positions.");
+    wrong("data_offsets are not two positions.");
   }
   e.begin = offsets[0].get<uint64_t>();
   e.end = offsets[1].get<uint64_t>();
   if (e.begin > e.end || e.end > data_bytes) {
-    bad(fmt::format("it lies at [{}, {}), the file holds {} bytes of data.",
+    wrong(fmt::format("it lies at [{}, {}), the file holds {} bytes of data.",
                     e.begin,
                     e.end,
                     data_bytes));
   }
-  auto needed = bytes_of(e.spec);
+  auto needed = bytes_in_file(e.spec);
   if (!needed || *needed != e.end - e.begin) {
-    bad(fmt::format("{} does not have the {} bytes it is given.",
+    wrong(fmt::format("{} does not have the {} bytes it is given.",
                     to_string(e.spec),
                     e.end - e.begin));
   }
@@ -231,7 +174,7 @@ void check_overlap(const std::string& path, const std::vector<Entry>& entries) {
   });
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i]->begin < sorted[i - 1]->end) {
-      bad_file(path,
+      bad(path,
                fmt::format("has overlapping tensors '{}' and '{}'.",
                            sorted[i - 1]->name,
                            sorted[i]->name));
@@ -239,38 +182,20 @@ void check_overlap(const std::string& path, const std::vector<Entry>& entries) {
   }
 }
 
-array tensor_at(const Mapping& file, const Entry& e, uint64_t data_start) {
-  const uint64_t at = data_start + e.begin;
-  const char* bytes = file.data() + at;
-  const size_t item = size_of(e.spec.dtype);
-  if (e.spec.dtype == bool_) {
-    // Only 0 and 1 are bools; any other byte counts as true.
-    std::vector<uint8_t> values(bytes, bytes + (e.end - e.begin));
-    for (uint8_t& v : values) v = v != 0;
-    return array::from_bytes(values.data(), e.spec.shape, bool_);
-  }
-  if (e.begin == e.end || at % item != 0) {
-    return array::from_bytes(bytes, e.spec.shape, e.spec.dtype);
-  }
-  return array::from_buffer(
-      file.buffer(), e.spec.shape, e.spec.dtype, int64_t(at / item));
-}
-
 }  // namespace
 
 Safetensors load_safetensors(const std::string& path) {
-  Mapping file(path);
+  Mapping file(path, "load_safetensors");
   uint64_t header_bytes = 0;
   if (file.bytes() < sizeof header_bytes) {
-    bad_file(path,
+    bad(path,
              fmt::format("has {} bytes; a safetensors file has at least 8.",
                          file.bytes()));
   }
   std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
   if (header_bytes > kMaxHeader ||
       header_bytes > file.bytes() - sizeof header_bytes) {
-    bad_file(
-        path,
+    bad(path,
         fmt::format("says that its header has {} bytes; the file has {}{}.",
                     header_bytes,
                     file.bytes(),
@@ -292,70 +217,20 @@ Safetensors load_safetensors(const std::string& path) {
     }
     if (value.is_null()) continue;  // what MLX writes when there is none
     if (!value.is_object())
-      bad_file(path, "has metadata that is not a JSON object.");
+      bad(path, "has metadata that is not a JSON object.");
     for (const auto& [key, text] : value.items()) {
       if (!text.is_string()) {
-        bad_file(path, fmt::format("has metadata '{}' that is not text.", key));
+        bad(path, fmt::format("has metadata '{}' that is not text.", key));
       }
       out.metadata[key] = text.get<std::string>();
     }
   }
   check_overlap(path, entries);
   for (const Entry& e : entries) {
-    out.tensors.emplace_back(e.name, tensor_at(file, e, data_start));
+    out.tensors.emplace_back(e.name, file.at(data_start + e.begin, e.spec));
   }
   return out;
 }
-
-namespace {
-
-// A file beside `path` that takes its name when all has been written, and is
-// removed otherwise.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path)
-      : path_(path), part_(fmt::format("{}.{}.part", path, ::getpid())) {
-    file_ = std::fopen(part_.c_str(), "wb");
-    if (!file_) fail("cannot be created");
-  }
-  ~NewFile() {
-    if (file_) std::fclose(file_);
-    if (!done_) std::remove(part_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  void write(const void* data, size_t bytes) {
-    if (bytes && std::fwrite(data, 1, bytes, file_) != bytes)
-      fail("cannot be written");
-  }
-  void finish() {
-    if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0)
-      fail("cannot be written");
-    int error = std::fclose(file_);
-    file_ = nullptr;
-    if (error) fail("cannot be written");
-    if (std::rename(part_.c_str(), path_.c_str()) != 0)
-      fail("cannot be put in place");
-    done_ = true;
-  }
-
- private:
-  [[noreturn]] void fail(std::string_view what) {
-    unsupported("save_safetensors",
-                fmt::format("'{}' {}: {}.", path_, what, system_error()));
-  }
-  std::string path_, part_;
-  std::FILE* file_ = nullptr;
-  bool done_ = false;
-};
-
-const void* bytes_of(const array& x) {
-  return visit_dtype(x.dtype(),
-                     [&]<class T>() -> const void* { return x.data<T>(); });
-}
-
-}  // namespace
 
 void save_safetensors(const std::string& path,
                       const std::vector<std::pair<std::string, array>>& tensors,
@@ -392,10 +267,10 @@ void save_safetensors(const std::string& path,
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that data starts aligned
   const uint64_t header_bytes = text.size();
 
-  NewFile file(path);
+  NewFile file(path, op);
   file.write(&header_bytes, sizeof header_bytes);
-  file.write(text.data(), text.size());
-  for (const array& x : values) file.write(bytes_of(x), x.nbytes());
+  file.write(text);
+  for (const array& x : values) file.write(x);
   file.finish();
 }
 
