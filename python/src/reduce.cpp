@@ -16,6 +16,7 @@ using ArgReduction = array (*)(const array&,
                                bool,
                                StreamOrDevice);
 
+// The function and the method; args end in kw_only() and what follows it.
 template <class F, class... Extra>
 void both(nb::module_& m,
           const char* name,
@@ -27,7 +28,6 @@ void both(nb::module_& m,
         f,
         nb::arg("a"),
         args...,
-        nb::kw_only(),
         nb::arg("stream") = nb::none(),
         doc);
   type.attr(name) = nb::cpp_function(f,
@@ -35,7 +35,6 @@ void both(nb::module_& m,
                                      nb::scope(type),
                                      nb::name(name),
                                      args...,
-                                     nb::kw_only(),
                                      nb::arg("stream") = nb::none(),
                                      doc);
 }
@@ -53,7 +52,8 @@ void bind_reduction(nb::module_& m,
           const StreamOrDevice& s) { return wrap(f(a, axis, keepdims, s)); },
       doc,
       nb::arg("axis") = nb::none(),
-      nb::arg("keepdims") = false);
+      nb::arg("keepdims") = false,
+      nb::kw_only());
 }
 
 void bind_position(nb::module_& m,
@@ -69,7 +69,8 @@ void bind_position(nb::module_& m,
           const StreamOrDevice& s) { return wrap(f(a, axis, keepdims, s)); },
       doc,
       nb::arg("axis") = nb::none(),
-      nb::arg("keepdims") = false);
+      nb::arg("keepdims") = false,
+      nb::kw_only());
 }
 
 using Spread =
@@ -83,13 +84,16 @@ void bind_spread(nb::module_& m, const char* name, Spread f, const char* doc) {
           const AxisArg& axis,
           bool keepdims,
           int ddof,
+          std::optional<int> correction,
           const StreamOrDevice& s) {
-        return wrap(f(a, axis, keepdims, ddof, s));
+        return wrap(f(a, axis, keepdims, correction.value_or(ddof), s));
       },
       doc,
       nb::arg("axis") = nb::none(),
       nb::arg("keepdims") = false,
-      nb::arg("ddof") = 0);
+      nb::arg("ddof") = 0,
+      nb::kw_only(),
+      nb::arg("correction") = nb::none());
 }
 
 }  // namespace
@@ -145,7 +149,7 @@ void bind_reduce(nb::module_& m) {
               "var",
               &var,
               "Mean of squared deviations from the mean over axes, divided by "
-              "(count - ddof).");
+              "(count - ddof); correction is the array API's name of ddof.");
   bind_spread(m, "std", &std, "The square root of var.");
   bind_position(m,
                 "argmax",

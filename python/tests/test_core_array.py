@@ -287,3 +287,12 @@ def test_every_name_of_mlx_is_there_or_says_that_it_is_not():
             if not name.startswith("_") and not hasattr(getattr(mx, module), name):
                 unknown.append(f"{module}.{name}")
     assert unknown == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"ddof": 1}, {"correction": 1}, {"ddof": 1, "correction": 0}, {"correction": None}]
+)
+def test_the_spread_takes_the_array_apis_name_of_ddof(arguments):
+    check(lambda m: m.std(m.array([1.0, 2, 4]), **arguments))
+    check(lambda m: m.array([1.0, 2, 4]).std(**arguments))
+    check(lambda m: m.array([1.0, 2, 4]).var(**arguments))

@@ -42,7 +42,10 @@ def test_files_are_exchanged_with_mlx(tmp_path):
 
 
 def test_more_dtypes_and_forms_of_files(tmp_path):
-    saved = arrays(mx, [*COMMON, "bfloat16", "float64", "int64"]) | {"empty": mx.zeros((0, 3)), "t": mx.arange(6).reshape(2, 3).T}
+    saved = arrays(mx, [*COMMON, "bfloat16", "float64", "int64"]) | {
+        "empty": mx.zeros((0, 3)),
+        "t": mx.arange(6).reshape(2, 3).T,
+    }
     mx.save_gguf(tmp_path / "a", saved)
     memory = io.BytesIO()
     mx.save_gguf(memory, saved, {"k": "v"})
@@ -137,7 +140,9 @@ BAD = {
     "an offset that wraps": gguf({}, X, offsets={"x": 2**64 - 4}),
     "tensors that overlap": gguf({}, X | {"y": tensor((2,), 0, bytes(8))}, offsets={"x": 0, "y": 4}),
     "a name twice": gguf({}, {"x": X["x"], "y": X["x"]}).replace(text("y"), text("x")),
-    "a name of what is unpacked": gguf({}, {"a.weight": tensor((32,), 2, bytes(18)), "a.scales": tensor((1,), 1, bytes(2))}),
+    "a name of what is unpacked": gguf(
+        {}, {"a.weight": tensor((32,), 2, bytes(18)), "a.scales": tensor((1,), 1, bytes(2))}
+    ),
     "a name that is no text": gguf({}, {b"\xff\xfe": X["x"]}),
     "a text in overlong form": gguf({"k": (8, text(b"\xc0\x80"))}, X),
     "a text with half a pair": gguf({"k": (8, text(b"\xed\xa0\x80"))}, X),
@@ -156,7 +161,11 @@ def test_files_that_lie_are_refused(what, tmp_path):
 
 def test_random_changes_of_a_good_file_do_no_harm(tmp_path):
     path = tmp_path / "a.gguf"
-    tensors = {"w": tensor((32, 2), 2, blocks(2, 1, 16)), "x": tensor((4,), 0, RNG.bytes(16)), "b": tensor((3,), 24, b"abc")}
+    tensors = {
+        "w": tensor((32, 2), 2, blocks(2, 1, 16)),
+        "x": tensor((4,), 0, RNG.bytes(16)),
+        "b": tensor((3,), 24, b"abc"),
+    }
     good = gguf({"k": number("i", 1), "t": (8, text("v")), "l": texts(["a"])}, tensors)
     for _ in range(1000):
         bad = bytearray(good)

@@ -1,5 +1,6 @@
 """Optimizers, schedules and gradient clipping, with MLX's names."""
 
+from treadle.optimizers import optimizers as _optimizers
 from treadle.optimizers.multi import MultiOptimizer
 from treadle.optimizers.optimizers import (
     SGD,
@@ -22,3 +23,5 @@ from treadle.optimizers.schedulers import (
     linear_schedule,
     step_decay,
 )
+
+_optimizers.MultiOptimizer = MultiOptimizer  # where MLX has it
