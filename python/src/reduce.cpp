@@ -24,12 +24,7 @@ void both(nb::module_& m,
           const char* doc,
           const Extra&... args) {
   nb::handle type(reinterpret_cast<PyObject*>(array_type));
-  m.def(name,
-        f,
-        nb::arg("a"),
-        args...,
-        nb::arg("stream") = nb::none(),
-        doc);
+  m.def(name, f, nb::arg("a"), args..., nb::arg("stream") = nb::none(), doc);
   type.attr(name) = nb::cpp_function(f,
                                      nb::is_method(),
                                      nb::scope(type),

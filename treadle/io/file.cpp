@@ -82,7 +82,7 @@ std::optional<uint64_t> bytes_in_file(const Spec& spec) {
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto first = uint8_t(text[i]);
-    const size_t length = first < 0x80           ? 1
+    const size_t length = first < 0x80            ? 1
                           : first >> 5 == 0b110   ? 2
                           : first >> 4 == 0b1110  ? 3
                           : first >> 3 == 0b11110 ? 4

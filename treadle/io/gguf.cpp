@@ -146,9 +146,8 @@ class Reader {
     if (dtype_of_value(t)) return values(t, {});
     if (t == Value::text) return text();
     if (t != Value::list) {
-      bad(fmt::format("gives '{}' the type {}, which is not known.",
-                      key,
-                      uint32_t(t)));
+      bad(fmt::format(
+          "gives '{}' the type {}, which is not known.", key, uint32_t(t)));
     }
     const Value of = type();
     const auto n = number<uint64_t>();
@@ -156,7 +155,8 @@ class Reader {
       return values(of, {int64_t(count(n, 1))});
     }
     if (of != Value::text) {
-      bad(fmt::format("has a list '{}' of elements of type {}; expected "
+      bad(
+          fmt::format("has a list '{}' of elements of type {}; expected "
                       "numbers or texts.",
                       key,
                       uint32_t(of)));
@@ -192,11 +192,12 @@ void measure(const Reader& r, Entry& e) {
     if (b.type == e.type) e.blocks = &b;
   }
   if (!e.dtype && !e.blocks) {
-    r.bad(fmt::format("has a tensor '{}' of type {}, which is not supported; "
-                      "F32, F16, BF16, F64, I8 to I64, Q4_0, Q4_1 and Q8_0 "
-                      "are.",
-                      e.name,
-                      e.type));
+    r.bad(
+        fmt::format("has a tensor '{}' of type {}, which is not supported; "
+                    "F32, F16, BF16, F64, I8 to I64, Q4_0, Q4_1 and Q8_0 "
+                    "are.",
+                    e.name,
+                    e.type));
   }
   // Counted in bytes, as no other count of a tensor is larger.
   const auto size = bytes_in_file(Spec{e.shape, e.dtype.value_or(uint8)});
@@ -286,7 +287,8 @@ uint64_t alignment_of(const Reader& r, const Gguf& g) {
     const array* a = std::get_if<array>(&value);
     const uint64_t n =
         a && a->ndim() == 0 && a->dtype() == uint32 ? a->item<uint32_t>() : 0;
-    if (n == 0 || n % 8 != 0) r.bad("has an alignment that is no multiple of 8.");
+    if (n == 0 || n % 8 != 0)
+      r.bad("has an alignment that is no multiple of 8.");
     return n;
   }
   return kDefaultAlignment;
@@ -345,12 +347,13 @@ Gguf load_gguf(const std::string& path) {
   const uint64_t data = start < file.bytes() ? file.bytes() - start : 0;
   for (const Entry& e : entries) {
     if (e.offset > data || e.bytes > data - e.offset) {
-      r.bad(fmt::format("says that tensor '{}' has {} bytes at {}; there are "
-                        "{} bytes of data.",
-                        e.name,
-                        e.bytes,
-                        e.offset,
-                        data));
+      r.bad(
+          fmt::format("says that tensor '{}' has {} bytes at {}; there are "
+                      "{} bytes of data.",
+                      e.name,
+                      e.bytes,
+                      e.offset,
+                      data));
     }
   }
   check_overlap(r, entries);

@@ -34,9 +34,9 @@ Gguf load_gguf(const std::string& path);
 // Evaluates the arrays and writes version 3: float32, float16, bfloat16,
 // float64, int8, int16, int32 and int64. Metadata arrays have at most one axis.
 // The file is put in place when all is written.
-void save_gguf(const std::string& path,
-               const std::vector<std::pair<std::string, array>>& tensors,
-               const std::vector<std::pair<std::string, GgufValue>>& metadata =
-                   {});
+void save_gguf(
+    const std::string& path,
+    const std::vector<std::pair<std::string, array>>& tensors,
+    const std::vector<std::pair<std::string, GgufValue>>& metadata = {});
 
 }  // namespace treadle

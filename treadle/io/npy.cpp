@@ -84,8 +84,8 @@ class Reader {
  private:
   [[noreturn]] bool& wrong() {
     bad(name_,
-             "has a header that is not a dict of descr, fortran_order and "
-             "shape.");
+        "has a header that is not a dict of descr, fortran_order and "
+        "shape.");
   }
   void skip_blanks() {
     while (at_ < text_.size() &&
@@ -152,8 +152,7 @@ class Reader {
       h.dtype = dtype;
       return;
     }
-    bad(
-        name_,
+    bad(name_,
         fmt::format("has elements of type '{}', which is not known.", type));
   }
 

@@ -93,8 +93,7 @@ Json parse_header(const std::string& path, std::string_view text) {
           ? Json()
           : Json::parse(text.begin(), text.end(), check, /*exceptions=*/false);
   if (!repeated.empty()) {
-    bad(path,
-             fmt::format("has a header that names '{}' twice.", repeated));
+    bad(path, fmt::format("has a header that names '{}' twice.", repeated));
   }
   if (!header.is_object()) {
     bad(path, "has a header that is not a JSON object of tensors.");
@@ -120,8 +119,7 @@ Entry parse_entry(const std::string& path,
                   const Json& j,
                   uint64_t data_bytes) {
   auto wrong = [&](const std::string& what) {
-    bad(path,
-             fmt::format("describes tensor '{}' wrongly: {}", name, what));
+    bad(path, fmt::format("describes tensor '{}' wrongly: {}", name, what));
   };
   auto is_length = [](const Json& v) {
     return v.is_number_unsigned() && v.get<uint64_t>() <= uint64_t(INT64_MAX);
@@ -151,15 +149,15 @@ Entry parse_entry(const std::string& path,
   e.end = offsets[1].get<uint64_t>();
   if (e.begin > e.end || e.end > data_bytes) {
     wrong(fmt::format("it lies at [{}, {}), the file holds {} bytes of data.",
-                    e.begin,
-                    e.end,
-                    data_bytes));
+                      e.begin,
+                      e.end,
+                      data_bytes));
   }
   auto needed = bytes_in_file(e.spec);
   if (!needed || *needed != e.end - e.begin) {
     wrong(fmt::format("{} does not have the {} bytes it is given.",
-                    to_string(e.spec),
-                    e.end - e.begin));
+                      to_string(e.spec),
+                      e.end - e.begin));
   }
   return e;
 }
@@ -175,9 +173,9 @@ void check_overlap(const std::string& path, const std::vector<Entry>& entries) {
   for (size_t i = 1; i < sorted.size(); ++i) {
     if (sorted[i]->begin < sorted[i - 1]->end) {
       bad(path,
-               fmt::format("has overlapping tensors '{}' and '{}'.",
-                           sorted[i - 1]->name,
-                           sorted[i]->name));
+          fmt::format("has overlapping tensors '{}' and '{}'.",
+                      sorted[i - 1]->name,
+                      sorted[i]->name));
     }
   }
 }
@@ -189,8 +187,8 @@ Safetensors load_safetensors(const std::string& path) {
   uint64_t header_bytes = 0;
   if (file.bytes() < sizeof header_bytes) {
     bad(path,
-             fmt::format("has {} bytes; a safetensors file has at least 8.",
-                         file.bytes()));
+        fmt::format("has {} bytes; a safetensors file has at least 8.",
+                    file.bytes()));
   }
   std::memcpy(&header_bytes, file.data(), sizeof header_bytes);
   if (header_bytes > kMaxHeader ||
