@@ -78,13 +78,17 @@ struct Softplus : Composite<Softplus> {
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
   Arrays expand(const Arrays& x) const override { return {logaddexp(x[0], 0)}; }
 };
+array softplus(const array& x) {
+  if (!is_floating(x.dtype())) throw std::invalid_argument("expected a float");
+  return record(Softplus{}, {x}, resolve({}));
+}
 
 TEST(UserOp, WithAKernelOfItsOwnPassesAllChecks) {
   testing::OpCase c;
   c.name = "scaled_cube";
   c.f = [](const Arrays& x) { return scaled_cube(x[0], 0.5) + 1.0; };
   c.inputs = {{{3, 4}}};
-  testing::check_planned_equals_reference(c, float32);
+  testing::check_every_dtype(c);
   testing::check_strided_inputs(c);
   testing::check_vmap_against_loop(c);
   testing::check_compiled(c);
@@ -102,10 +106,22 @@ TEST(UserOp, AKernelThatRefusesSaysWhy) {
   }
 }
 
+TEST(UserOp, AnExpansionThatIsNotWhatTheShapeRuleSaysIsAnError) {
+  array y = record(Softplus{}, {array({1, 2})}, resolve({}));
+  try {
+    y.eval();
+    FAIL();
+  } catch (const std::invalid_argument& e) {
+    EXPECT_STREQ(e.what(),
+                 "[softplus] expands to float32 (2,); its shape rule says "
+                 "int32 (2,).");
+  }
+}
+
 TEST(UserOp, ACompositePassesAllChecks) {
   testing::OpCase c;
   c.name = "softplus";
-  c.f = [](const Arrays& x) { return record(Softplus{}, {x[0]}, resolve({})); };
+  c.f = [](const Arrays& x) { return softplus(x[0]); };
   c.inputs = {{{3, 4}}};
   testing::check_all(c);
 }

@@ -4,6 +4,9 @@
 #include <atomic>
 #include <cstring>
 
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
 #include "treadle/runtime/interpreter.h"
@@ -129,6 +132,14 @@ class Collector {
     uint64_t first = next_seq();
     Arrays in = n->input_arrays();
     Arrays out = n->op->expand(in);
+    for (uint32_t j = 0; j < n->num_outputs; ++j) {
+      if (out[j].spec() == n->output(j).spec) continue;
+      // Its readers have been told another size.
+      invalid(n->op->name(),
+              fmt::format("expands to {}; its shape rule says {}.",
+                          to_string(out[j].spec()),
+                          to_string(n->output(j).spec)));
+    }
     std::vector<Node*> fresh, stack;
     auto visit = [&](const array& a) {
       Node* m = a.node();

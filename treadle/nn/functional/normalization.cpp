@@ -44,7 +44,7 @@ struct Variance : Composite<Variance> {
         shape.push_back(in[0].shape[size_t(i)]);
       }
     }
-    return {Spec{shape, in[0].dtype}};
+    return {Spec{shape, at_least_float(in[0].dtype)}};
   }
   Arrays expand(const Arrays& x) const override {
     return {mean(square(x[0] - mean(x[0], axes, true)), axes)};
