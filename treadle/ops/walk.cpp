@@ -7,6 +7,7 @@
 #include "treadle/base/error.h"
 #include "treadle/graph/node.h"
 #include "treadle/graph/record.h"
+#include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/views.h"
 
@@ -169,16 +170,26 @@ Arrays batch(const Arrays& inputs,
   for (Node* n : between(inputs, outputs, first_seq)) {
     Arrays x;
     std::vector<int> in_axes;
-    bool mapped = false;
+    bool mapped = false, none = false;
     for (const array& in : n->inputs()) {
       x.push_back(value.has(in) ? value.get(in) : in);
       in_axes.push_back(axis_of(in));
-      mapped = mapped || in_axes.back() != kNotMapped;
+      if (in_axes.back() == kNotMapped) continue;
+      mapped = true;
+      none = x.back().shape(in_axes.back()) == 0;
     }
     StreamScope scope = on_stream_of(n);
     RegionScope region(n->region != 0 ? n->region : current_region());
     Mapped m;
-    if (mapped) {
+    if (none) {
+      // Rules join the batch with groups and rows, which must not be none.
+      for (const Output& o : n->outputs()) {
+        Shape shape = o.spec.shape;
+        shape.insert(shape.begin(), 0);
+        m.outputs.push_back(zeros(shape, o.spec.dtype));
+        m.axes.push_back(0);
+      }
+    } else if (mapped) {
       m = n->op->vmap(x, in_axes);
     } else {
       m.outputs = record_all(n->op, x, n->stream);
