@@ -6,6 +6,7 @@
 #include "tests/cases/elementwise.h"
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
+#include "tests/cases/others.h"
 #include "tests/cases/sort.h"
 
 namespace treadle::testing {
@@ -30,6 +31,9 @@ TEST_P(SortOp, PassesAllChecks) { check_all(GetParam()); }
 
 class CumulativeOp : public ::testing::TestWithParam<OpCase> {};
 TEST_P(CumulativeOp, PassesAllChecks) { check_all(GetParam()); }
+
+class OtherOp : public ::testing::TestWithParam<OpCase> {};
+TEST_P(OtherOp, PassesAllChecks) { check_all(GetParam()); }
 
 std::string name(const ::testing::TestParamInfo<OpCase>& info) {
   return info.param.name;
@@ -58,6 +62,10 @@ INSTANTIATE_TEST_SUITE_P(Table,
 INSTANTIATE_TEST_SUITE_P(Table,
                          CumulativeOp,
                          ::testing::ValuesIn(cumulative_cases()),
+                         name);
+INSTANTIATE_TEST_SUITE_P(Table,
+                         OtherOp,
+                         ::testing::ValuesIn(other_cases()),
                          name);
 INSTANTIATE_TEST_SUITE_P(Table,
                          ComposedFunction,

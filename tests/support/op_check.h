@@ -38,8 +38,11 @@ struct OpCase {
 // Deterministic values of the inputs of a case, in another dtype if given.
 Arrays draw(const OpCase& c, std::optional<Dtype> dtype = {}, int seed = 0);
 
-void check_planned_equals_reference(const OpCase& c, Dtype dtype);
 void check_strided_inputs(const OpCase& c);
+// Planned against reference for every dtype that the op takes.
+void check_every_dtype(const OpCase& c);
+// Over a batch of none: the shapes of the result, and no element.
+void check_empty(const OpCase& c);
 void check_gradient(const OpCase& c);
 void check_jvp_against_vjp(const OpCase& c);
 void check_vmap_against_loop(const OpCase& c);
