@@ -20,7 +20,10 @@ SPREAD = 8  # multiples of what noise of one unit does
 RUNS = 8
 
 # Functions of MLX that are off by more: the absolute error to add to the noise of their lines.
-MLX_ERRORS = {"m.erf(": 4e-7, "m.fast.rope(": 2e-5}
+MLX_ERRORS = {"m.erf(": 2e-5, "m.fast.rope(": 2e-5}
+# MLX adds in single precision one after another.
+SUMS = re.compile(r"m\.(sum|mean|var|std|cumsum|logsumexp|linalg\.norm)\(")
+SUM_UNITS = 32
 # Derivatives such as 1 - y^2 lose digits that their inputs have: an absolute error of a unit of 1.
 TRANSFORM = re.compile(r"m\.(grad|value_and_grad|vjp|jvp)\(")
 
@@ -28,7 +31,9 @@ TRANSFORM = re.compile(r"m\.(grad|value_and_grad|vjp|jvp)\(")
 def error_of(expression):
     errors = [error for name, error in MLX_ERRORS.items() if name in expression]
     if TRANSFORM.search(expression):
-        errors.append("eps")
+        errors.append("unit")
+    if SUMS.search(expression):
+        errors.append("sum")
     return errors[0] if errors else 0
 
 
@@ -36,8 +41,9 @@ def error_of(expression):
 MLX_FAULTS = [
     (r"(?s)(max|min)\w*\(.*m\.jvp\(", "at ties MLX's jvp of maximum and minimum is not the transpose of its vjp"),
     (r"(?s)(put\(|\.at\[|slice_update\().*vmap\(", "vmap of a slice that is updated writes to the wrong rows in MLX"),
+    (r"(?s)m\.(all|any)\(.*(grad|vjp|jvp)\(", "MLX's all and any of a scalar are casts, and these pass gradients"),
     (r"(?s)addmm\(.*jvp\(", "MLX's jvp of addmm forgets alpha"),
-    (r"m\.sum\((v\d+)\)", "MLX leaves the dtype of a sum of a scalar as it is"),
+    (r"m\.(sum|prod)\(([va]\d+)\)", "MLX leaves the dtype of a sum of a scalar as it is"),
     (
         r"(?s)\.(maximum|minimum)\(.*(grad|vjp|jvp)\(",
         "of equal candidates for an element MLX gives each the whole gradient, and their sum is too large",
@@ -77,15 +83,16 @@ def noise(seed):
     """Moves the value of a line by up to one unit in the last place, or by the error of MLX's function."""
     rng = np.random.default_rng(seed)
 
-    def n(x, error=0.0):
+    def n(x, error=0):
         if not isinstance(x, mlx.array) or dtype_of(x) not in EPSILON:
             return x
-        if error == "eps":
-            error = EPSILON[dtype_of(x)]
-        if error:
+        units = SUM_UNITS if error == "sum" and dtype_of(x) == "float32" else 1
+        if error == "unit":
+            error = 4 * EPSILON[dtype_of(x)]
+        if isinstance(error, float):
             x = x + mlx.array(error * rng.integers(-1, 2, x.shape).astype(np.float32)).astype(x.dtype)
         # Inside vmap the noise is the same for every element of the batch.
-        factor = 1 + EPSILON[dtype_of(x)] * rng.integers(-1, 2, x.shape)
+        factor = 1 + units * EPSILON[dtype_of(x)] * rng.integers(-1, 2, x.shape)
         # 1 + e of a half type is a half, so nothing is rounded on the way.
         return x * mlx.array(factor.astype(np.float32)).astype(x.dtype)
 
@@ -137,10 +144,10 @@ def differences(program, got, want):
         if b.dtype.kind in "fc":
             with np.errstate(all="ignore"):
                 # Sums mix elements: the largest movement may show elsewhere.
-                allowed = SPREAD * np.maximum(spread, 0.1 * spread.max(initial=0))
+                allowed = SPREAD * np.maximum(spread, 0.2 * spread.max(initial=0))
                 bad = (d > 1) & ~(np.abs(a - b) <= allowed) & ~flips
                 # The logarithm of what is 0 but for rounding.
-                bad &= np.isfinite(a) | (spread < 0.05 * np.abs(b))
+                bad &= np.isfinite(a) | (spread < 0.01 * np.abs(b))
         else:
             bad = (d > 1) & ~flips
         # Whole and truth values: a threshold that one run crosses, others may.

@@ -54,11 +54,12 @@ each(
 )
 each("add multiply subtract divide", lambda g, n: g.pair(f"m.{n}({{}}, {{}})", "complex", "any"), 0.2)
 each(
-    "less less_equal greater greater_equal equal not_equal isclose",
+    "less less_equal greater greater_equal isclose",
     lambda g, n: g.pair(f"m.{n}({{}}, {{}})", "number", "number"),
     0.4,
     True,
 )
+each("equal not_equal", lambda g, n: g.pair(f"m.{n}({{}}, {{}})", "whole", "any"), 0.2, True)
 each(
     "logical_and logical_or logical_xor",
     lambda g, n: g.pair(f"m.{n}({{}}, {{}})", "any", "any"),
@@ -93,7 +94,7 @@ def float_remainder(g):
 
 @op(0.5, exact=True)
 def divmod_part(g):
-    return g.pair("m.divmod({}, m.abs({}) + 1)[" + g.one("0 1") + "]", "int", "int")
+    return g.pair("m.divmod({}, m.maximum(m.abs({}), 1))[" + g.one("0 1") + "]", "int", "int")
 
 
 @op(2, exact=True)
