@@ -1,5 +1,8 @@
 #include "treadle/ops/recurrent_cells.h"
 
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/arrange.h"
 #include "treadle/ops/create.h"
@@ -31,6 +34,17 @@ array plus(const array& a, const array& b) {
   return a.null() ? b : b.null() ? a : a + b;
 }
 
+// The shape rules take the dtype of one input for that of all.
+void check_dtypes(std::string_view op, std::span<const Spec> in) {
+  for (const Spec& s : in) {
+    if (is_inexact(s.dtype) && s.dtype == in[0].dtype) continue;
+    invalid(op,
+            fmt::format("got {} and {}; expected one floating dtype.",
+                        to_string(in[0]),
+                        to_string(s)));
+  }
+}
+
 bool any_given(const Arrays& ct, size_t first) {
   for (size_t i = first; i < ct.size(); ++i) {
     if (!ct[i].null()) return true;
@@ -49,6 +63,7 @@ Arrays chosen(const Arrays& all, Argnums args) {
 // LSTM ------------------------------------------------------------------------
 
 Specs LstmCell::infer(std::span<const Spec> in) const {
+  check_dtypes(op_name, in);
   return Specs(6, in[2]);
 }
 
@@ -93,6 +108,7 @@ Arrays LstmCell::vjp(const Arrays& x,
 }
 
 Specs LstmCellGrad::infer(std::span<const Spec> in) const {
+  check_dtypes(op_name, in);
   return {widened(in[0], 4), in[0]};
 }
 
@@ -116,7 +132,10 @@ std::pair<array, array> lstm_cell(const array& x,
 
 // GRU -------------------------------------------------------------------------
 
-Specs GruCell::infer(std::span<const Spec> in) const { return Specs(4, in[2]); }
+Specs GruCell::infer(std::span<const Spec> in) const {
+  check_dtypes(op_name, in);
+  return Specs(4, in[2]);
+}
 
 Arrays GruCell::expand(const Arrays& in) const {
   const Arrays x = split(in[0], 3, -1), p = split(in[1], 3, -1);
