@@ -112,6 +112,49 @@ TEST(Scan, SecondDerivativesAreThoseOfTheLoop) {
   expect_close(a[1], b[1], 2e-5f);
 }
 
+// Large enough for kernels that prepare their constant inputs.
+TEST(Scan, LargeWeightsArePreparedOnceForAllSteps) {
+  const Arrays x{values({4, 20, 160}, 1),
+                 values({20, 160}, 2),
+                 values({160, 160}, 3) / 8,
+                 values({160}, 4)};
+  const std::vector<int> all{0, 1, 2, 3};
+  const Arrays a = scanned(x), b = written_out(x);
+  expect_close(a[0], b[0], 1e-5f);
+  expect_close(a[1], b[1], 1e-5f);
+  const Arrays c = compile(grad(loss_of(scanned), all))(x),
+               d = grad(loss_of(written_out), all)(x);
+  for (size_t i = 0; i < c.size(); ++i) {
+    expect_close(c[i], d[i], 2e-5f * (1 + max(abs(d[i])).item<float>()));
+  }
+}
+
+TEST(Scan, ResultsOfAnyLayoutLieInRowOrder) {
+  const array init = values({3, 3}, 1), xs = values({5, 3, 3}, 2);
+  auto step = [](const Arrays& c, const Arrays& x) {
+    const array next = tanh(c[0] + transpose(x[0]));
+    return ScanStep{{transpose(next), x[0], c[0]},
+                    {next,
+                     transpose(next),
+                     transpose(transpose(next)),
+                     x[0],
+                     c[1],
+                     broadcast_to(slice(next, {0, 0}, {1, 3}), {4, 3}),
+                     slice(next, {1, 0}, {3, 3}),
+                     next}};
+  };
+  auto [carry, ys] = scan(step, {init, init, init}, {xs});
+  Arrays c{init, init, init};
+  for (int64_t t = 0; t < 5; ++t) {
+    const ScanStep s = step(c, {at(xs, {t})});
+    for (size_t j = 0; j < ys.size(); ++j) {
+      expect_close(at(ys[j], {t}), s.y[j]);
+    }
+    c = s.carry;
+  }
+  for (size_t j = 0; j < c.size(); ++j) expect_close(carry[j], c[j]);
+}
+
 TEST(Scan, BatchesAreThoseOfTheLoop) {
   const Arrays x = inputs();
   Arrays batched = x;

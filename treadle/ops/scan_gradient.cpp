@@ -98,13 +98,29 @@ class Residuals {
   Arrays kept_;
 };
 
+// Where a list has an array, which is appended when it does not.
+size_t place_of(const array& a, Arrays* list) {
+  for (size_t i = 0; i < list->size(); ++i) {
+    if (same_array((*list)[i], a)) return i;
+  }
+  list->push_back(a);
+  return list->size() - 1;
+}
+
 // A gradient as a sum over time that can be taken after the loop: its factors
 // in one step, or nothing.
 struct Factors {
   array left, right;
-  bool product = false, transposed = false;
+  bool product = false;
   std::vector<int> axes;
 };
+
+// x^T; of what is x^T itself, x.
+array transposed(const array& x) {
+  Node* n = x.node();
+  const Transpose* t = n->op ? as<Transpose>(*n->op) : nullptr;
+  return t && x.ndim() == 2 ? array(n->inputs()[0]) : transpose(x);
+}
 
 std::optional<Factors> factors_of(const array& g) {
   Node* n = g.node();
@@ -114,14 +130,14 @@ std::optional<Factors> factors_of(const array& g) {
     if (g.ndim() != 2) return {};
     auto inner = factors_of(n->inputs()[0]);
     if (!inner || !inner->product) return {};
-    inner->transposed = !inner->transposed;
+    std::swap(inner->left, inner->right);  // (A^T B)^T
     return inner;
   }
   if (as<Matmul>(*n->op)) {
     const array a = n->inputs()[0], b = n->inputs()[1];
     if (a.ndim() != 2 || b.ndim() != 2) return {};
     // left^T right: the rows of both are what is summed over.
-    return Factors{transpose(a), b, true, false, {}};
+    return Factors{transposed(a), b, true, {}};
   }
   if (const Reduce* r = as<Reduce>(*n->op)) {
     if (r->reduce != ReduceKind::sum) return {};
@@ -225,14 +241,9 @@ std::shared_ptr<const ScanGradient> make_scan_gradient(const Graph& body,
       HoistedSum sum;
       sum.capture = i;
       sum.product = f->product;
-      sum.transposed = f->transposed;
       sum.axes = f->axes;
-      if (f->product) {
-        sum.left = ys_out.size();
-        ys_out.push_back(f->left);
-      }
-      sum.right = ys_out.size();
-      ys_out.push_back(f->right);
+      if (f->product) sum.left = place_of(f->left, &ys_out);
+      sum.right = place_of(f->right, &ys_out);
       made->hoisted.push_back(std::move(sum));
     } else {
       made->summed.push_back(i);
@@ -313,7 +324,6 @@ Arrays Scan::vjp(const Arrays& x,
       // (length, N, K) and (length, N, M): all steps' rows in one product.
       auto rows = [](const array& a) { return flatten(a, 0, 1); };
       total = matmul(transpose(rows(out[first_y + sum.left])), rows(right));
-      if (sum.transposed) total = transpose(total);
     } else {
       Axes axes{0};
       for (int a : sum.axes) axes.push_back(a + 1);

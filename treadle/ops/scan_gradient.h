@@ -18,8 +18,7 @@ struct HoistedSum {
   // Which of the backward ys hold the factors; a bias has only `right`.
   size_t left = 0, right = 0;
   bool product = false;
-  bool transposed = false;  // of the product
-  std::vector<int> axes;    // of a plain sum, in one step
+  std::vector<int> axes;  // of a plain sum, in one step
 };
 
 struct ScanGradient {

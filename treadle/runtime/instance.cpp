@@ -198,13 +198,12 @@ class Builder {
     f->out_at = call.out_at;
     f->product = step.product;
     const Follow follow{f->kernel, *f->op, f->in, f->out, f->product};
-    Task task{*before.op,
-              before.in,
-              before.out,
-              before.space,
-              nullptr,
-              threads_,
-              &follow};
+    const Task task{.op = *before.op,
+                    .in = before.in,
+                    .out = before.out,
+                    .space = before.space,
+                    .threads = threads_,
+                    .follow = &follow};
     if (!before.kernel->follows(task)) return false;
     before.following = std::move(f);
     for (size_t i = 0; i < call.in.size(); ++i) {
@@ -430,13 +429,12 @@ class Builder {
             v < plan().values.size() && plan().values[v].place == Place::none;
         call.out[j].data = none || (j == 0 && passing) ? nullptr : &somewhere;
       }
-      Task task{*call.op,
-                call.in,
-                call.out,
-                call.space,
-                nullptr,
-                threads_,
-                follow ? &*follow : nullptr};
+      const Task task{.op = *call.op,
+                      .in = call.in,
+                      .out = call.out,
+                      .space = call.space,
+                      .threads = threads_,
+                      .follow = follow ? &*follow : nullptr};
       size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
       if (work > 0) {
         call.workspace_at = size_t(arena.take(work));

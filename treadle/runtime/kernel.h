@@ -45,6 +45,10 @@ struct Task {
   Shape space;                   // of a Fused op
   void* workspace = nullptr;     // as many bytes as workspace() said
   int threads = 1;               // at most this many may compute
+  // Bit i: in[i] stays the same in many calls, those of a loop.
+  uint32_t constant = 0;
+  // What keep() made, of as many bytes as keeps() said.
+  void* kept = nullptr;
   // What to do besides; only for kernels that said so. Output 0 is not wanted
   // itself when its data is null.
   const Follow* follow = nullptr;
@@ -64,6 +68,11 @@ struct Kernel {
   // Output 0 may lie in the memory of an input of the same size and dtype, if
   // that input is read only at the positions already written or later.
   bool in_place = false;
+  // Bytes in which a kernel keeps what it makes of its constant inputs, such as
+  // weights in another order; 0: nothing. null: never. The calls of keep() and
+  // run() may have fewer threads than that of keeps().
+  size_t (*keeps)(const Task& task) = nullptr;
+  void (*keep)(const Task& task) = nullptr;  // fills task.kept
   // Whether the call does task.follow's work; null: never.
   bool (*follows)(const Task& task) = nullptr;
 };

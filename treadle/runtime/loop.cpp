@@ -9,8 +9,10 @@
 
 #include "treadle/graph/trace.h"
 #include "treadle/ops/scan.h"
+#include "treadle/ops/views.h"
 #include "treadle/runtime/collect.h"
 #include "treadle/runtime/plan_cache.h"
+#include "treadle/runtime/region.h"
 #include "treadle/runtime/run.h"
 
 namespace treadle::runtime {
@@ -19,13 +21,20 @@ namespace {
 
 size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// The body for one choice of wanted outputs.
-struct Loop {
-  plan::Program program;
-  std::vector<array> keep_alive;
-  std::vector<int32_t> argument;  // by leaf; -1: a number inside its node
-  std::vector<uint32_t> outputs;  // value of each output
+// The memory of a call beyond its operands.
+struct Scratch {
+  size_t arena = 0;
+  std::vector<size_t> owned;   // by owned value of the instance: two buffers
+  std::vector<size_t> staged;  // by carry: two buffers
+  std::vector<size_t> kept;    // by call; `none` where nothing is kept
+  size_t bytes = 0;
+  static constexpr size_t none = ~size_t(0);
+};
+
+// The body for one choice of wanted outputs. Its constants are numbers.
+struct Loop : BodyProgram {
   std::shared_ptr<Instance> instance;
+  Scratch scratch;
 };
 
 // What is kept with the graph.
@@ -42,38 +51,48 @@ std::vector<bool> wanted_outputs(const Task& task, size_t num_carry) {
   return wanted;
 }
 
-std::shared_ptr<const Loop> make_loop(const Graph& graph,
-                                      const std::vector<bool>& wanted,
-                                      Device::Type device) {
+std::shared_ptr<Loop> loop_of(const Graph& part, Device::Type device) {
   auto loop = std::make_shared<Loop>();
+  static_cast<BodyProgram&>(*loop) = body_program(part, body_nodes(part));
+  for (size_t k = 0; k < loop->argument.size(); ++k) {
+    if (loop->argument[k] < 0 && !loop->program.leaves[k]->node->scalar) {
+      throw std::logic_error(
+          "scan: the body reads an array that it is not given");
+    }
+  }
+  loop->instance = instance_for(loop->program, device);
+  return loop;
+}
+
+std::shared_ptr<Loop> make_loop(const Graph& graph,
+                                const std::vector<bool>& wanted,
+                                Device::Type device) {
   Graph part;
   part.inputs = graph.inputs;
   part.first_seq = graph.first_seq;
-  for (size_t j = 0; j < wanted.size(); ++j) {
-    if (wanted[j]) part.outputs.push_back(graph.outputs[j]);
-  }
   // Operands of a loop lie in row order.
   for (const array& x : part.inputs) {
     x.output()->layout = {row_major_strides(x.shape()), 0};
   }
-  ReopenedTrace reopened(part.inputs);
-  Segment s = collect_body(part, body_nodes(part), &loop->outputs);
-  loop->program = std::move(s.program);
-  loop->keep_alive = std::move(s.keep_alive);
-  for (Output* o : loop->program.leaves) {
-    int32_t at = -1;
-    for (size_t i = 0; i < part.inputs.size(); ++i) {
-      if (part.inputs[i].output() == o) at = int32_t(i);
-    }
-    if (at < 0 && !o->node->scalar) {
-      throw std::logic_error(
-          "scan: the body reads an array that it is not "
-          "given");
-    }
-    loop->argument.push_back(at);
+  // Most results lie in row order without being copied into it.
+  Arrays ordered;
+  for (size_t j = 0; j < wanted.size(); ++j) {
+    if (!wanted[j]) continue;
+    const array& y = graph.outputs[j];
+    const bool copies = y.node()->op && as<Contiguous>(*y.node()->op);
+    ordered.push_back(y);
+    part.outputs.push_back(copies ? array(y.node()->inputs()[0]) : y);
   }
-  loop->instance = instance_for(loop->program, device);
-  return loop;
+  auto loop = loop_of(part, device);
+  bool all = true;
+  for (size_t k = 0; k < ordered.size(); ++k) {
+    const Strides& strides = loop->instance->layouts[loop->outputs[k]].strides;
+    if (!is_row_contiguous(ordered[k].shape(), strides)) {
+      part.outputs[k] = ordered[k];
+      all = false;
+    }
+  }
+  return all ? loop : loop_of(part, device);
 }
 
 Prepared& prepared_of(const Graph& graph) {
@@ -83,15 +102,34 @@ Prepared& prepared_of(const Graph& graph) {
   return *static_cast<Prepared*>(graph.prepared.get());
 }
 
-// The memory of a call beyond its operands.
-struct Scratch {
-  size_t arena = 0;
-  std::vector<size_t> owned;   // by owned value of the instance: two buffers
-  std::vector<size_t> staged;  // by carry: two buffers
-  size_t bytes = 0;
-};
+// Which inputs of a call are the same in all steps.
+uint32_t constant_inputs(const Loop& loop,
+                         const Instance::Call& call,
+                         size_t num_varying) {
+  uint32_t mask = 0;
+  for (size_t i = 0; i < std::min<size_t>(call.in_at.size(), 32); ++i) {
+    const uint32_t v = call.in_at[i].value;
+    if (v < loop.argument.size() &&
+        (loop.argument[v] < 0 || size_t(loop.argument[v]) >= num_varying)) {
+      mask |= 1u << i;
+    }
+  }
+  return mask;
+}
 
-Scratch scratch_of(const Loop& loop, const Scan& op) {
+Task keeping(const Loop& loop,
+             const Instance::Call& call,
+             const Scan& op,
+             int threads) {
+  return {.op = *call.op,
+          .in = call.in,
+          .out = call.out,
+          .space = call.space,
+          .threads = threads,
+          .constant = constant_inputs(loop, call, op.num_carry + op.num_xs)};
+}
+
+Scratch scratch_of(const Loop& loop, const Scan& op, int threads) {
   Scratch s;
   s.bytes = rounded(loop.instance->arena_bytes);
   for (auto [v, bytes] : loop.instance->owned) {
@@ -103,7 +141,44 @@ Scratch scratch_of(const Loop& loop, const Scan& op) {
     s.staged.push_back(s.bytes);
     s.bytes += 2 * rounded(size_t(size_of(spec.shape)) * size_of(spec.dtype));
   }
+  for (const Instance::Call& call : loop.instance->calls) {
+    size_t bytes = 0;
+    if (call.kernel->keeps && !call.following && op.length > 1) {
+      bytes = call.kernel->keeps(keeping(loop, call, op, threads));
+    }
+    s.kept.push_back(bytes > 0 ? s.bytes : Scratch::none);
+    s.bytes += rounded(bytes);
+  }
   return s;
+}
+
+// Lets kernels prepare what is the same in all steps.
+void keep_constants(
+    const Loop& loop, const Scan& op, int threads, char* memory, Run& run) {
+  const Instance& in = *loop.instance;
+  run.kept.assign(in.calls.size(), nullptr);
+  for (size_t c = 0; c < in.calls.size(); ++c) {
+    if (loop.scratch.kept[c] == Scratch::none) continue;
+    const Instance::Call& call = in.calls[c];
+    const Task plain = keeping(loop, call, op, threads);
+    std::vector<Operand> operands = call.in;
+    for (size_t i = 0; i < operands.size(); ++i) {
+      const Instance::Address at = call.in_at[i];
+      operands[i].data =
+          plain.constant >> i & 1
+              ? static_cast<char*>(run.base[at.value]) + at.offset
+              : nullptr;
+    }
+    run.kept[c] = memory + loop.scratch.kept[c];
+    const Task filled{.op = *call.op,
+                      .in = operands,
+                      .out = call.out,
+                      .space = call.space,
+                      .threads = threads,
+                      .constant = plain.constant,
+                      .kept = run.kept[c]};
+    call.kernel->keep(filled);
+  }
 }
 
 size_t bytes_of(const Operand& o) {
@@ -116,10 +191,11 @@ size_t loop_workspace(const Task& task, Device::Type device) {
   const Scan& op = static_cast<const Scan&>(task.op);
   const std::vector<bool> wanted = wanted_outputs(task, op.num_carry);
   Prepared& prepared = prepared_of(*op.body);
-  auto loop = make_loop(*op.body, wanted, device);
+  const auto loop = make_loop(*op.body, wanted, device);
+  loop->scratch = scratch_of(*loop, op, task.threads);
   std::lock_guard lock(prepared.mutex);
   prepared.loops[wanted] = loop;
-  return scratch_of(*loop, op).bytes;
+  return loop->scratch.bytes;
 }
 
 void run_loop(const Task& task, Device device) {
@@ -132,7 +208,7 @@ void run_loop(const Task& task, Device device) {
     loop = prepared.loops.at(wanted);
   }
   const Instance& in = *loop->instance;
-  const Scratch scratch = scratch_of(*loop, op);
+  const Scratch& scratch = loop->scratch;
   char* memory = static_cast<char*>(task.workspace);
 
   Run run;
@@ -159,6 +235,14 @@ void run_loop(const Task& task, Device device) {
       run.base[k] = loop->program.leaves[k]->node->inline_value;
     }
   }
+  const size_t num_leaves = loop->argument.size();
+  for (size_t k = 0; k < num_leaves; ++k) {
+    const int32_t a = loop->argument[k];
+    if (a >= 0 && size_t(a) >= num_varying) {
+      run.base[k] = const_cast<char*>(input[size_t(a)]);
+    }
+  }
+  if (steps > 1) keep_constants(*loop, op, task.threads, memory, run);
   // Outputs that are computed: their place in the list of all.
   std::vector<size_t> output;
   for (size_t j = 0; j < wanted.size(); ++j) {
@@ -176,11 +260,12 @@ void run_loop(const Task& task, Device device) {
     return static_cast<char*>(o.data) + bytes_of(o) / steps * t;
   };
 
+  std::vector<const char*> next(op.num_carry);
   for (size_t i = 0; i < steps; ++i) {
     const size_t t = op.reverse ? steps - 1 - i : i;
     for (size_t k = 0; k < loop->argument.size(); ++k) {
       const int32_t a = loop->argument[k];
-      if (a < 0) continue;
+      if (a < 0 || size_t(a) >= num_varying) continue;
       run.base[k] =
           const_cast<char*>(input[size_t(a)] + step_bytes[size_t(a)] * t);
     }
@@ -198,7 +283,6 @@ void run_loop(const Task& task, Device device) {
       }
     }
     execute(run, task.threads);
-    std::vector<const char*> next(op.num_carry);
     for (size_t k = 0; k < output.size(); ++k) {
       const size_t j = output[k];
       const uint32_t v = loop->outputs[k];

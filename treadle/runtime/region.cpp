@@ -13,22 +13,12 @@ namespace treadle::runtime {
 
 namespace {
 
-// The body's program. Each leaf is an argument of the call or a constant.
-struct Body {
-  plan::Program program;
-  Arrays keep_alive;
-  std::vector<int32_t> argument;  // by leaf; -1: a constant
-  std::vector<uint32_t> outputs;  // value of each output
+struct Body : BodyProgram {
   // Instances by the layouts of the arguments.
   std::vector<std::pair<Hash128, std::shared_ptr<Instance>>> instances;
 };
 
 std::shared_ptr<Body> make_body(const Graph& graph) {
-  auto body = std::make_shared<Body>();
-  std::unordered_map<Output*, int32_t> argument;
-  for (size_t i = 0; i < graph.inputs.size(); ++i) {
-    argument[graph.inputs[i].output()] = int32_t(i);
-  }
   // Arrays made before the trace and not computed yet are constants too.
   std::vector<Node*> inside = body_nodes(graph);
   Arrays before;
@@ -45,15 +35,8 @@ std::shared_ptr<Body> make_body(const Graph& graph) {
       before.push_back(y);
   }
   run_nodes(unevaluated(before));
-  ReopenedTrace reopened(
-      graph.inputs);  // composites are expanded on placeholders
-  Segment s = collect_body(graph, inside, &body->outputs);
-  body->program = std::move(s.program);
-  body->keep_alive = std::move(s.keep_alive);
-  for (Output* o : body->program.leaves) {
-    auto it = argument.find(o);
-    body->argument.push_back(it == argument.end() ? -1 : it->second);
-  }
+  auto body = std::make_shared<Body>();
+  static_cast<BodyProgram&>(*body) = body_program(graph, inside);
   return body;
 }
 
@@ -93,6 +76,24 @@ plan::Program bound_program(const Body& body,
 }
 
 }  // namespace
+
+BodyProgram body_program(const Graph& graph, std::span<Node* const> nodes) {
+  std::unordered_map<Output*, int32_t> argument;
+  for (size_t i = 0; i < graph.inputs.size(); ++i) {
+    argument[graph.inputs[i].output()] = int32_t(i);
+  }
+  // Composites are expanded on placeholders.
+  ReopenedTrace reopened(graph.inputs);
+  BodyProgram body;
+  Segment s = collect_body(graph, nodes, &body.outputs);
+  body.program = std::move(s.program);
+  body.keep_alive = std::move(s.keep_alive);
+  for (Output* o : body.program.leaves) {
+    auto it = argument.find(o);
+    body.argument.push_back(it == argument.end() ? -1 : it->second);
+  }
+  return body;
+}
 
 RegionCall region_call(const Graph& graph, Node& node) {
   auto body = body_of(graph);

@@ -1,8 +1,9 @@
-// Calls of region ops: the body's program, planned once and kept with its
-// graph.
+// Bodies of region ops as programs, and calls of them: planned once and kept
+// with the graph.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,17 @@
 #include "treadle/runtime/instance.h"
 
 namespace treadle::runtime {
+
+// A body's program. Each leaf is an argument of the call or a constant.
+struct BodyProgram {
+  plan::Program program;
+  Arrays keep_alive;
+  std::vector<int32_t> argument;  // by leaf; -1: a constant
+  std::vector<uint32_t> outputs;  // value of each output
+};
+
+// Of all nodes of the body, those of body_nodes(graph).
+BodyProgram body_program(const Graph& graph, std::span<Node* const> nodes);
 
 struct RegionCall {
   std::shared_ptr<Instance> instance;

@@ -50,6 +50,7 @@ void Run::clear() {
   arena_base = nullptr;
   numbers.reset();
   after.clear();
+  kept.clear();
 }
 
 void bind(std::shared_ptr<Instance> instance,
@@ -122,7 +123,8 @@ void execute(const Run& run, int threads) {
     }
   } claim{instance};
   std::vector<Operand> in_copy, out_copy, follow_in_copy, follow_out_copy;
-  for (Instance::Call& call : instance.calls) {
+  for (size_t number = 0; number < instance.calls.size(); ++number) {
+    Instance::Call& call = instance.calls[number];
     std::span<Operand> in = call.in, out = call.out;
     if (!claim.mine) {
       in_copy = call.in;
@@ -151,13 +153,13 @@ void execute(const Run& run, int threads) {
       }
       follow.emplace(Follow{f.kernel, *f.op, more_in, more_out, f.product});
     }
-    Task task{*call.op,
-              in,
-              out,
-              call.space,
-              nullptr,
-              threads,
-              follow ? &*follow : nullptr};
+    Task task{.op = *call.op,
+              .in = in,
+              .out = out,
+              .space = call.space,
+              .threads = threads,
+              .kept = run.kept.empty() ? nullptr : run.kept[number],
+              .follow = follow ? &*follow : nullptr};
     if (call.has_workspace) {
       task.workspace = run.arena_base + call.workspace_at;
     }

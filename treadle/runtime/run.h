@@ -22,6 +22,7 @@ struct Run {
   // Numbers held inside nodes, for a queued run: the nodes may be gone by then.
   std::shared_ptr<uint64_t[]> numbers;
   std::vector<std::shared_ptr<Event>> after;  // events of leaves still pending
+  std::vector<void*> kept;                    // of a loop, by call: Task::kept
 
   void clear();
   // The buffer that value v lies in, made from an inline number if need be.

@@ -324,6 +324,50 @@ bool onednn_follows(const Task& task) {
 }
 #endif
 
+#ifdef TREADLE_HAS_ONEDNN
+// The right factor of a loop's products, packed for all rows at once, and
+// behind it what packing and a product need besides.
+struct Kept {
+  Product p;
+  size_t packed = 0, scratch = 0;
+
+  Kept(const Steps& s, int threads) {
+    if (s.road != Road::library || !s.p.batch.empty() || s.copies() != 0 ||
+        s.copy_c) {
+      return;
+    }
+    p = prepared(s, nullptr, false, 1);
+    packed = aligned(onednn::packed_bytes(p, threads));
+    if (packed == 0) return;
+    scratch = std::max(onednn::pack_scratch_bytes(p, threads, threads),
+                       onednn::block_scratch_bytes(p, p, threads));
+  }
+};
+
+size_t onednn_keeps(const Task& task) {
+  if (!(task.constant & 2)) return 0;
+  size_t bytes = 0;
+  for (int threads : {1, task.threads}) {
+    const Kept k(steps_of(task, Library::onednn), threads);
+    if (k.packed == 0) return 0;
+    bytes = std::max(bytes, k.packed + k.scratch);
+  }
+  return bytes;
+}
+
+void onednn_keep(const Task& task) {
+  const Kept k(steps_of(task, Library::onednn), task.threads);
+  char* const packed = static_cast<char*>(task.kept);
+  onednn::pack(k.p, task.threads, packed, packed + k.packed, task.threads);
+}
+
+void run_kept(const Steps& s, const Task& task) {
+  const Kept k(s, task.threads);
+  char* const packed = static_cast<char*>(task.kept);
+  onednn::matmul_block(k.p, k.p, task.threads, packed, packed + k.packed);
+}
+#endif
+
 template <Library library>
 size_t workspace(const Task& task) {
   Steps s = steps_of(task, library);
@@ -347,6 +391,9 @@ template <Library library>
 void run(const Task& task) {
   const Steps s = steps_of(task, library);
   const Operand& out = task.out[0];
+#ifdef TREADLE_HAS_ONEDNN
+  if (library == Library::onednn && task.kept) return run_kept(s, task);
+#endif
   if (s.road == Road::nothing) {
     std::memset(
         out.data,
@@ -429,6 +476,8 @@ runtime::Kernel onednn_matmul() {
   runtime::Kernel k = kernel<Library::onednn>("onednn::matmul", onednn_why_not);
 #ifdef TREADLE_HAS_ONEDNN
   k.follows = onednn_follows;
+  k.keeps = onednn_keeps;
+  k.keep = onednn_keep;
 #endif
   return k;
 }
