@@ -33,6 +33,7 @@
 #include "treadle/nn/modules/shared.h"
 #include "treadle/nn/modules/transformer.h"
 #include "treadle/nn/modules/unary.h"
+#include "treadle/nn/modules/upsample.h"
 #include "treadle/nn/modules/value_and_grad.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/arrange.h"

@@ -4,6 +4,7 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/conv.h"
@@ -12,6 +13,8 @@
 #include "treadle/nn/functional/init.h"
 #include "treadle/nn/functional/linear.h"
 #include "treadle/nn/functional/normalization.h"
+#include "treadle/nn/functional/pooling.h"
+#include "treadle/nn/functional/upsample.h"
 #include "treadle/ops/pool.h"
 
 #include "bindings.h"
@@ -182,6 +185,58 @@ void bind_nn_conv(nb::module_& m) {
       "stride"_a,
       "padding"_a,
       "The mean of each window; padding counts as zeros.");
+}
+
+void bind_resampling(nb::module_& m) {
+  m.def(
+      "adaptive_avg_pool",
+      [](const array& x, const Shape& size) {
+        return wrap(nn::adaptive_avg_pool(x, size));
+      },
+      "x"_a,
+      "size"_a,
+      "Means over windows such that `size` of them, one number for each "
+      "spatial axis, cover x (N, ..., C); -1 keeps an axis.");
+  m.def(
+      "adaptive_max_pool",
+      [](const array& x, const Shape& size) {
+        return wrap(nn::adaptive_max_pool(x, size));
+      },
+      "x"_a,
+      "size"_a,
+      "The largest values of the same windows.");
+  m.def(
+      "upsample_nearest",
+      [](const array& x, const nn::Scales& scale) {
+        return wrap(nn::upsample_nearest(x, scale));
+      },
+      "x"_a,
+      "scale"_a,
+      "Spatial axes of x (N, ..., C) with `scale` times as many elements, each "
+      "the nearest one.");
+  using Resample =
+      array (*)(const array&, const nn::Scales&, const nn::Interpolation&);
+  auto add = [&m](const char* name, Resample f, const char* doc) {
+    m.def(
+        name,
+        [f](const array& x,
+            const nn::Scales& scale,
+            bool align_corners,
+            bool antialias) {
+          return wrap(f(x, scale, {align_corners, antialias}));
+        },
+        "x"_a,
+        "scale"_a,
+        "align_corners"_a = false,
+        "antialias"_a = false,
+        doc);
+  };
+  add("upsample_linear",
+      nn::upsample_linear,
+      "The same, with elements between two neighbours.");
+  add("upsample_cubic",
+      nn::upsample_cubic,
+      "The same, with elements on a cubic through four neighbours.");
 }
 
 void bind_norms(nb::module_& m) {
@@ -371,6 +426,7 @@ void bind_nn(nb::module_& core) {
   bind_nn_activations(m);
   bind_layers(m);
   bind_nn_conv(m);
+  bind_resampling(m);
   bind_norms(m);
   bind_other_norms(m);
   bind_dropout(m);

@@ -40,6 +40,18 @@ ROWS = [
     ("Dropout3d", (0.5,), {}, normal(4, 2, 3, 3, 16)),
     ("Dropout3d", (0.5,), {}, normal(2, 3, 3, 16)),
     ("BatchNorm", (5,), {}, normal(4, 3, 5)),
+    ("Upsample", (2,), {}, normal(2, 3, 4)),
+    ("Upsample", (1.6,), {}, normal(2, 5, 3)),
+    ("Upsample", (0.7,), {}, normal(2, 5, 7, 3)),
+    ("Upsample", ((2, 1.5),), {}, normal(2, 3, 5, 3)),
+    ("Upsample", (2,), {"mode": "linear"}, normal(2, 3, 4)),
+    ("Upsample", ((1.7, 2),), {"mode": "linear", "align_corners": True}, normal(2, 5, 4, 3)),
+    ("Upsample", (1.5,), {"mode": "linear"}, normal(1, 3, 4, 2, 3)),
+    ("Upsample", (0.5,), {"mode": "linear", "antialias": True}, normal(2, 8, 6, 3)),
+    ("Upsample", (0.4,), {"mode": "cubic", "antialias": True}, normal(2, 9, 3)),
+    ("Upsample", (2,), {"mode": "cubic", "antialias": True}, normal(2, 4, 3)),
+    ("Upsample", (2,), {"mode": "cubic"}, normal(2, 4, 5, 3)),
+    ("Upsample", (1.3,), {"mode": "cubic", "align_corners": True}, normal(2, 6, 5, 3)),
     ("Embedding", (9, 4), {}, np.array([[3, 0, 8], [3, 3, 1]])),
     ("Embedding", (9, 4), {}, np.array(5, np.uint8)),
 ]
@@ -80,6 +92,37 @@ def test_layer_is_that_of_mlx(name, args, kwargs, x):
     for key, value in ours.items():
         assert value.shape == theirs[key].shape, key
         np.testing.assert_allclose(value, theirs[key], rtol=2e-5, atol=5e-6, err_msg=key)
+
+
+@pytest.mark.parametrize("kind, reduce", [("Avg", np.mean), ("Max", np.max)])
+@pytest.mark.parametrize(
+    "size, shape",
+    [(3, (2, 7, 2)), (2, (1, 6, 2)), (5, (2, 3, 2)), ((2, 3), (2, 5, 7, 2)), ((None, 2, 1), (1, 3, 5, 2, 2))],
+)
+def test_adaptive_pools_reduce_their_windows(kind, reduce, size, shape):
+    x = normal(*shape)
+    axes = len(shape) - 2
+    layer = getattr(nn, f"Adaptive{kind}Pool{axes}d")(size)
+    expected = x
+    for a, n in enumerate((size,) * axes if isinstance(size, int) else size):
+        length = x.shape[a + 1]
+        n = n or length
+        windows = [range(i * length // n, -(-(i + 1) * length // n)) for i in range(n)]
+        expected = np.stack([reduce(np.take(expected, w, a + 1), a + 1) for w in windows], a + 1)
+    np.testing.assert_allclose(np.array(layer(mx.array(x))), expected, rtol=1e-5, atol=1e-6)
+
+    # Far enough from each other that no window changes its maximum.
+    x = RNG.permutation(x.size).reshape(shape).astype(np.float32) / 8
+    direction, step = RNG.uniform(-1, 1, shape).astype(np.float32), 1 / 32
+    slope = (mx.grad(lambda v: mx.square(layer(v)).sum())(mx.array(x)) * mx.array(direction)).sum().item()
+    ends = [np.square(np.array(layer(mx.array(x + s * step * direction)), np.float64)).sum() for s in (1, -1)]
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), rtol=2e-3, atol=2e-3)
+
+
+def test_pools_and_upsampling_keep_integers():
+    x = mx.array(np.arange(12).reshape(1, 6, 2))
+    assert nn.AdaptiveMaxPool1d(4)(x)[0, :, 0].tolist() == [2, 4, 8, 10] and nn.Upsample(2)(x).dtype == x.dtype
+    assert repr(nn.AdaptiveAvgPool2d((3, None))) == "AdaptiveAvgPool2d(output_size=(3, None))"
 
 
 def test_embedding_as_linear_multiplies_with_the_table():
@@ -148,6 +191,15 @@ def test_activation_functions_are_those_of_mlx(name):
         (lambda: nn.Linear(0, 2), "at least"),
         (lambda: nn.GELU("exact"), "'exact'"),
         (lambda: nn.glu(mx.zeros((2, 3))), "2 equal parts"),
+        (lambda: nn.Upsample(2, "area"), r"\[Upsample\] mode is 'area'"),
+        (lambda: nn.Upsample(2, antialias=True), r"\[Upsample\] antialias"),
+        (lambda: nn.Upsample(2, "cubic", True, True), r"\[Upsample\] antialias"),
+        (lambda: nn.Upsample((2, 2))(mx.zeros((1, 2, 3))), r"\[Upsample\] .* 2 factors"),
+        (lambda: nn.Upsample(2)(mx.zeros((2, 3))), r"\[Upsample\]"),
+        (lambda: nn.Upsample(-1.0)(mx.zeros((1, 2, 3))), "factor of axis 1 is -1"),
+        (lambda: nn.AdaptiveAvgPool2d((1, 2, 3)), r"\[AdaptiveAvgPool2d\] 'output_size' is \(1, 2, 3\)"),
+        (lambda: nn.AdaptiveMaxPool1d(0), r"\[AdaptiveMaxPool1d\]"),
+        (lambda: nn.AdaptiveMaxPool1d(2)(mx.zeros((2, 3))), r"\[AdaptiveMaxPool1d\]"),
         (lambda: nn.softmax(mx.zeros((2, 3)), 5), "axis"),
     ],
 )

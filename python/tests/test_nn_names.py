@@ -9,6 +9,10 @@ MODULES = [
     "nn.init",
     "nn.layers",
     "nn.layers.activations",
+    "nn.layers.distributed",
+    "nn.layers.quantized",
+    "nn.layers.recurrent",
+    "nn.layers.upsample",
     "nn.losses",
     "nn.utils",
     "optimizers",
@@ -22,6 +26,8 @@ def public(module):
     names = {name for name, value in vars(module).items() if getattr(value, "__module__", "").startswith("mlx.")}
     if module.__name__ != "mlx.utils":
         names = {n for n in names if not n.startswith("tree_")}
+    if module.__name__.startswith("mlx.nn.layers."):  # a file of layers
+        names = {n for n in names if getattr(module, n).__module__ == module.__name__ or n.islower()} - {"tanh"}
     return {n for n in names if not n.startswith("_")} - (set() if hasattr(module, "Linear") else {"Module"})
 
 

@@ -21,6 +21,7 @@
 #include "treadle/nn/modules/recurrent.h"
 #include "treadle/nn/modules/transformer.h"
 #include "treadle/nn/modules/unary.h"
+#include "treadle/nn/modules/upsample.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -49,6 +50,19 @@ class Args {
     if (!v) return otherwise;
     if (!v->is_array()) return Size3(v->get<int>());
     return Size3((*v)[0].get<int>(), (*v)[1].get<int>(), (*v)[2].get<int>());
+  }
+  template <class Size>
+  Size length(size_t position, const char* name, Size otherwise) const {
+    if constexpr (std::is_same_v<Size, int>) {
+      return get(position, name, otherwise);
+    } else if constexpr (std::is_same_v<Size, Size2>) {
+      return size(position, name, otherwise);
+    } else {
+      return size3(position, name, otherwise);
+    }
+  }
+  bool has_list(size_t position) const {
+    return row_["args"][position].is_array();
   }
   std::string call() const { return row_["call"]; }
   Size2 size(size_t position, const char* name, Size2 otherwise) const {
@@ -82,6 +96,13 @@ template <class M>
 Subject twice(M m) {
   auto layer = std::make_shared<M>(std::move(m));
   return {layer, [layer](const array& x) { return (*layer)(x, x); }};
+}
+
+template <class M, class Size>
+Subject pool(const Args& a) {
+  const Size k = a.length<Size>(0, "kernel_size", 0);
+  return once(
+      M(k, a.length<Size>(1, "stride", k), a.length<Size>(2, "padding", 0)));
 }
 
 template <class M>
@@ -211,17 +232,21 @@ const std::map<std::string, Factory>& factories() {
                                      a.size3(6, "output_padding", 0),
                                      a.get(7, "bias", true)));
        }},
-      {"MaxPool2d",
+      {"MaxPool1d", pool<MaxPool1d, int>},
+      {"MaxPool2d", pool<MaxPool2d, Size2>},
+      {"MaxPool3d", pool<MaxPool3d, Size3>},
+      {"AvgPool1d", pool<AvgPool1d, int>},
+      {"AvgPool2d", pool<AvgPool2d, Size2>},
+      {"AvgPool3d", pool<AvgPool3d, Size3>},
+      {"Upsample",
        [](const Args& a) {
-         Size2 k = a.size(0, "kernel_size", 0);
-         return once(
-             MaxPool2d(k, a.size(1, "stride", k), a.size(2, "padding", 0)));
-       }},
-      {"AvgPool2d",
-       [](const Args& a) {
-         Size2 k = a.size(0, "kernel_size", 0);
-         return once(
-             AvgPool2d(k, a.size(1, "stride", k), a.size(2, "padding", 0)));
+         const std::string mode = a.get(1, "mode", std::string("nearest"));
+         const Interpolation how{a.get(2, "align_corners", false),
+                                 a.get(3, "antialias", false)};
+         return a.has_list(0)
+                    ? once(Upsample(
+                          a.get(0, "scale_factor", Scales{}), mode, how))
+                    : once(Upsample(a.get(0, "scale_factor", 1.0), mode, how));
        }},
       {"BatchNorm",
        [](const Args& a) {

@@ -84,6 +84,11 @@ RNN::RNN(int input_size,
                 bidirectional),
       nonlinearity_(std::move(nonlinearity)) {}
 
+array RNN::operator()(const array& x, const array& hidden) const {
+  ModuleScope scope(label());
+  return rnn(x, weights, options(hidden, {}), nonlinearity_);
+}
+
 // "input_dims=2, hidden_size=3, nonlinearity=tanh, bias=True"
 std::string RNN::extra_repr() const {
   const std::string& name = nonlinearity_.name();
@@ -106,6 +111,11 @@ GRU::GRU(int input_size,
                 num_layers,
                 bidirectional) {}
 
+array GRU::operator()(const array& x, const array& hidden) const {
+  ModuleScope scope(label());
+  return gru(x, weights, options(hidden, {}));
+}
+
 LSTM::LSTM(int input_size,
            int hidden_size,
            bool bias,
@@ -118,5 +128,12 @@ LSTM::LSTM(int input_size,
                 bias,
                 num_layers,
                 bidirectional) {}
+
+std::pair<array, array> LSTM::operator()(const array& x,
+                                         const array& hidden,
+                                         const array& cell) const {
+  ModuleScope scope(label());
+  return lstm(x, weights, options(hidden, cell));
+}
 
 }  // namespace treadle::nn

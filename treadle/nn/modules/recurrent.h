@@ -60,9 +60,7 @@ struct RNN : Recurrent {
   std::string extra_repr() const override;
 
   array operator()(const array& x) const { return (*this)(x, array()); }
-  array operator()(const array& x, const array& hidden) const {
-    return rnn(x, weights, options(hidden, {}), nonlinearity_);
-  }
+  array operator()(const array& x, const array& hidden) const;
 
  private:
   Nonlinearity nonlinearity_;
@@ -77,9 +75,7 @@ struct GRU : Recurrent {
   std::string_view type_name() const override { return "GRU"; }
 
   array operator()(const array& x) const { return (*this)(x, array()); }
-  array operator()(const array& x, const array& hidden) const {
-    return gru(x, weights, options(hidden, {}));
-  }
+  array operator()(const array& x, const array& hidden) const;
 };
 
 // The hidden and the cell states of all steps.
@@ -93,9 +89,7 @@ struct LSTM : Recurrent {
 
   std::pair<array, array> operator()(const array& x,
                                      const array& hidden = {},
-                                     const array& cell = {}) const {
-    return lstm(x, weights, options(hidden, cell));
-  }
+                                     const array& cell = {}) const;
 };
 
 }  // namespace treadle::nn

@@ -1,6 +1,6 @@
 """All layers; ``treadle.nn`` shows them too."""
 
-from treadle._missing import module_getattr
+from treadle.nn.layers import distributed, quantized
 from treadle.nn.layers.activations import (
     CELU,
     ELU,
@@ -67,7 +67,20 @@ from treadle.nn.layers.dropout import Dropout, Dropout2d, Dropout3d
 from treadle.nn.layers.embedding import Embedding
 from treadle.nn.layers.linear import Bilinear, Identity, Linear
 from treadle.nn.layers.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from treadle.nn.layers.pooling import AvgPool1d, AvgPool2d, AvgPool3d, MaxPool1d, MaxPool2d, MaxPool3d
+from treadle.nn.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    AvgPool1d,
+    AvgPool2d,
+    AvgPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from treadle.nn.layers.positional_encoding import ALiBi, RoPE, SinusoidalPositionalEncoding
 from treadle.nn.layers.recurrent import GRU, LSTM, RNN
 from treadle.nn.layers.transformer import (
@@ -78,10 +91,15 @@ from treadle.nn.layers.transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from treadle.nn.layers.upsample import Upsample
 
-__getattr__ = module_getattr(
-    "treadle.nn",
-    classes="""Upsample QuantizedLinear QuantizedEmbedding QQLinear AllToShardedLinear ShardedToAllLinear
-        QuantizedAllToShardedLinear QuantizedShardedToAllLinear FullyShardedModule""",
-    functions="quantize fully_shard shard_linear shard_inplace sum_gradients",
-)
+_MISSING = {name: module for module in (distributed, quantized) for name in module.__getattr__.names}
+
+
+def __getattr__(name):
+    if name not in _MISSING:
+        raise AttributeError(f"module 'treadle.nn' has no attribute '{name}'")
+    return getattr(_MISSING[name], name)
+
+
+__getattr__.names = tuple(_MISSING)

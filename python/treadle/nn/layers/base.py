@@ -312,6 +312,22 @@ class Module(dict):
         """Sets evaluation mode: ``train(False)``."""
         return self.train(False)
 
+    # --- looking inside ----------------------------------------------------------------------------------------------
+
+    def summary(self, *args, **kwargs):
+        """A table of the module and all below it: output shapes, parameters, memory and arithmetic of a call.
+
+        The call is recorded, not computed, in evaluation mode; the module and the random state stay as they are. The
+        result prints as text; it has ``rows`` (dicts), ``parameters``, ``trainable``, ``nbytes`` and ``flops``, the
+        multiplications and additions of matrix products, convolutions and attention.
+
+        Args:
+            args, kwargs: What the module is called with.
+        """
+        from treadle.nn.observe import summarize
+
+        return summarize(self, args, kwargs)
+
     # --- saving and loading ------------------------------------------------------------------------------------------
 
     def state_dict(self):
@@ -346,6 +362,24 @@ class Module(dict):
         if weights:
             self.update(tree_unflatten(weights), strict=False)
         return self
+
+    def load_torch_state_dict(self, state_dict, strict=True):
+        """Replaces parameters by those of a PyTorch model of the same layers. Returns self.
+
+        Layouts are changed as the layers need it (kernels of convolutions, biases of recurrent layers, joined attention
+        projections), and so are names where they differ (``running_mean``, ``layers`` of Sequential, norms of
+        transformers).
+
+        Args:
+            state_dict (dict): From names to tensors, or to anything that NumPy makes an array of.
+            strict (bool): Whether other names, and missing ones, are an error. Default: ``True``.
+
+        Raises:
+            ValueError: As said under ``strict``, or shapes differ; the message lists all names.
+        """
+        from treadle.nn.torch_weights import from_torch
+
+        return self.load_weights(from_torch(self, state_dict, strict), strict)
 
     def save_weights(self, file):
         """Writes all parameters to a file.

@@ -93,3 +93,74 @@ class AvgPool3d(_Pool):
 
     _axes = 3
     _pool = staticmethod(_nn.avg_pool)
+
+
+class _AdaptivePool(Module):
+    _axes: int
+    _pool: staticmethod
+
+    def __init__(self, output_size):
+        super().__init__()
+        sizes = (output_size,) * self._axes if isinstance(output_size, int) else tuple(output_size)
+        whole = all(n is None or (isinstance(n, int) and n > 0) for n in sizes)
+        if len(sizes) != self._axes or not whole:
+            raise ValueError(
+                f"[{type(self).__name__}] 'output_size' is {output_size!r}; expected a positive int, or {self._axes} "
+                "of them or None."
+            )
+        self._output_size = sizes
+
+    def __call__(self, x):
+        if x.ndim != self._axes + 2:
+            raise ValueError(
+                f"[{type(self).__name__}] the input has shape {x.shape}; expected a batch, {self._axes} spatial axes "
+                "and channels."
+            )
+        return self._pool(x, tuple(-1 if n is None else n for n in self._output_size))
+
+    def _extra_repr(self):
+        return f"output_size={self._output_size}"
+
+
+class AdaptiveAvgPool1d(_AdaptivePool):
+    """Means over as many windows of sequences ``(N, L, C)`` as are wanted: ``(N, output_size, C)``.
+
+    Window i holds the elements from ``floor(i * L / output_size)`` to ``ceil((i + 1) * L / output_size)``.
+
+    Args:
+        output_size (int or tuple): The number of windows along each spatial axis; None keeps an axis as it is.
+    """
+
+    _axes = 1
+    _pool = staticmethod(_nn.adaptive_avg_pool)
+
+
+class AdaptiveAvgPool2d(AdaptiveAvgPool1d):
+    """:class:`AdaptiveAvgPool1d` of images ``(N, H, W, C)``; tuples are for height and width."""
+
+    _axes = 2
+
+
+class AdaptiveAvgPool3d(AdaptiveAvgPool1d):
+    """:class:`AdaptiveAvgPool1d` of volumes ``(N, D, H, W, C)``; tuples are for depth, height and width."""
+
+    _axes = 3
+
+
+class AdaptiveMaxPool1d(_AdaptivePool):
+    """The largest values of the windows of :class:`AdaptiveAvgPool1d`."""
+
+    _axes = 1
+    _pool = staticmethod(_nn.adaptive_max_pool)
+
+
+class AdaptiveMaxPool2d(AdaptiveMaxPool1d):
+    """The largest values of the windows of :class:`AdaptiveAvgPool2d`."""
+
+    _axes = 2
+
+
+class AdaptiveMaxPool3d(AdaptiveMaxPool1d):
+    """The largest values of the windows of :class:`AdaptiveAvgPool3d`."""
+
+    _axes = 3
