@@ -6,6 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "treadle/graph/record.h"
+#include "treadle/nn/modules/flops.h"
+#include "treadle/transforms/compile.h"
+
 #include "bindings.h"
 #include "convert.h"
 
@@ -275,6 +279,27 @@ nb::object with_leaves(PyObject* tree, PyObject* leaves, Py_ssize_t& next) {
 }  // namespace
 
 void bind_nn_trees(nb::module_& m) {
+  m.def("next_node",
+        &next_seq,
+        "The number of the next operation that is recorded.");
+  m.def(
+      "flops",
+      [](const Arrays& results, uint64_t since) {
+        return nn::flops(results, since);
+      },
+      "results"_a,
+      "since"_a = 0,
+      "Multiplications and additions of the products, convolutions and "
+      "attention behind results, of operations numbered from `since` on.");
+  m.def(
+      "set_compile_enabled",
+      [](bool on) {
+        const bool before = is_compile_enabled();
+        on ? enable_compile() : disable_compile();
+        return before;
+      },
+      "on"_a,
+      "Whether compiled functions are compiled; returns what held before.");
   m.def(
       "set_module_type",
       [](nb::object type) { module_type = type.release().ptr(); },

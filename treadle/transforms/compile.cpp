@@ -199,5 +199,6 @@ ArraysFn compile(ArraysFn f, CompileOptions options) {
 
 void disable_compile() { compile_enabled = false; }
 void enable_compile() { compile_enabled = true; }
+bool is_compile_enabled() { return compile_enabled; }
 
 }  // namespace treadle

@@ -57,5 +57,6 @@ ArraysFn compile(ArraysFn f, CompileOptions options = {});
 // Turns all compiled functions into plain calls, and back.
 void disable_compile();
 void enable_compile();
+bool is_compile_enabled();
 
 }  // namespace treadle
