@@ -242,6 +242,29 @@ struct Tied : Module {
   array operator()(const array& x) const { return decode(encode(x)); }
 };
 
+TEST(Shared, ACopyOfTheModelIsTiedWithinItselfOnly) {
+  Tied a;
+  Tied b = a;
+  EXPECT_EQ(&*b.encode, &*b.decode);
+  EXPECT_NE(&*a.encode, &*b.encode);
+  const std::vector<double> before = a.encode->weight.to_vector<double>();
+  b.apply([](const array& x) { return x + 1; });
+  EXPECT_EQ(a.encode->weight.to_vector<double>(), before);
+  EXPECT_FLOAT_EQ(float(b.decode->weight.to_vector<double>()[0]),
+                  float(before[0] + 1));
+  a = b;
+  EXPECT_EQ(&*a.encode, &*a.decode);
+  EXPECT_NE(&*a.encode, &*b.encode);
+  const Sequential inside{Unary(a), Unary(b)}, copy = inside;
+  const Tied &first = inside.layers[0].as<Tied>(),
+             &second = copy.layers[0].as<Tied>();
+  EXPECT_NE(&*first.encode, &*second.encode);
+  EXPECT_EQ(&*second.encode, &*second.decode);
+  // A place that is copied by itself is tied.
+  Shared<Linear> more = a.encode;
+  EXPECT_EQ(&*more, &*a.encode);
+}
+
 TEST(Shared, IsListedTwiceDifferentiatedAndUpdatedOnce) {
   Tied m;
   m.update({{"encode.weight", fill({3, 3}, 1)}});

@@ -68,6 +68,17 @@ std::unordered_map<std::string, array*> places(Module& m) {
 
 }  // namespace
 
+Module::Module(const Module& o) : state_(o.state_) {
+  prepare_copies_of_shared(o);
+}
+
+Module& Module::operator=(const Module& o) {
+  if (this == &o) return *this;
+  state_ = o.state_;
+  prepare_copies_of_shared(o);
+  return *this;
+}
+
 Tree Module::parameters() const {
   return collect(writable(*this), Select::all).tree;
 }
@@ -147,7 +158,8 @@ Module& Module::set_dtype(Dtype dtype) {
 
 bool Module::is_frozen(std::string_view key) const {
   return always_frozen(key) ||
-         std::find(frozen_.begin(), frozen_.end(), key) != frozen_.end();
+         std::find(state_.frozen.begin(), state_.frozen.end(), key) !=
+             state_.frozen.end();
 }
 
 namespace {
@@ -180,9 +192,9 @@ Module& Module::freeze(const FreezeOptions& o) {
   for (Module* m : affected(*this, o, "freeze")) {
     for (const std::string& key :
          o.keys.empty() ? own_array_keys(*m) : o.keys) {
-      if (std::find(m->frozen_.begin(), m->frozen_.end(), key) ==
-          m->frozen_.end()) {
-        m->frozen_.push_back(key);
+      if (std::find(m->state_.frozen.begin(), m->state_.frozen.end(), key) ==
+          m->state_.frozen.end()) {
+        m->state_.frozen.push_back(key);
       }
     }
   }
@@ -191,14 +203,14 @@ Module& Module::freeze(const FreezeOptions& o) {
 
 Module& Module::unfreeze(const FreezeOptions& o) {
   for (Module* m : affected(*this, o, "unfreeze")) {
-    if (o.keys.empty()) m->frozen_.clear();
-    for (const std::string& key : o.keys) std::erase(m->frozen_, key);
+    if (o.keys.empty()) m->state_.frozen.clear();
+    for (const std::string& key : o.keys) std::erase(m->state_.frozen, key);
   }
   return *this;
 }
 
 Module& Module::train(bool mode) {
-  for (auto& [path, m] : named_modules()) m->training_ = mode;
+  for (auto& [path, m] : named_modules()) m->state_.training = mode;
   return remember_paths();
 }
 
@@ -319,15 +331,17 @@ std::string label_of(const Module& m, const std::string& path) {
 Module& Module::remember_paths() {
   for (auto& [path, m] : named_modules()) {
     // This module's own path is for its holder to say.
-    if (m != this) m->path_ = joined(path_, path);
-    m->label_ = std::make_shared<const std::string>(label_of(*m, m->path_));
+    if (m != this) m->state_.path = joined(state_.path, path);
+    m->state_.label =
+        std::make_shared<const std::string>(label_of(*m, m->state_.path));
   }
   return *this;
 }
 
 std::shared_ptr<const std::string> Module::label() const {
-  return label_ ? label_
-                : std::make_shared<const std::string>(label_of(*this, path_));
+  return state_.label ? state_.label
+                      : std::make_shared<const std::string>(
+                            label_of(*this, state_.path));
 }
 
 CapturedState captured(Module& module) {

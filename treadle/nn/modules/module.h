@@ -81,7 +81,7 @@ class Module {
   // Mode of layers that act differently while training, such as Dropout.
   Module& train(bool mode = true);
   Module& eval() { return train(false); }
-  bool training() const { return training_; }
+  bool training() const { return state_.training; }
 
   // This module as "" and all below it with their paths, in MLX's order (a
   // stack: later siblings first).
@@ -117,16 +117,19 @@ class Module {
 
  protected:
   Module() = default;
-  Module(const Module&) = default;
+  Module(const Module& o);
   Module(Module&&) = default;
-  Module& operator=(const Module&) = default;
+  Module& operator=(const Module& o);
   Module& operator=(Module&&) = default;
 
  private:
-  bool training_ = true;
-  std::vector<std::string> frozen_;
-  std::string path_;
-  std::shared_ptr<const std::string> label_;  // null before remember_paths()
+  struct State {
+    bool training = true;
+    std::vector<std::string> frozen;
+    std::string path;
+    std::shared_ptr<const std::string> label;  // null before remember_paths()
+  };
+  State state_;
 };
 
 std::ostream& operator<<(std::ostream& out, const Module& module);

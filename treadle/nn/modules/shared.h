@@ -9,26 +9,50 @@
 
 namespace treadle::nn {
 
-// Copies hold the same module: changing it here changes it there. That is so
-// for the copy of a model as well, whose other weights are its own.
-template <class M>
-class Shared {
+// A place of a shared module, whatever its type.
+class SharedPlace {
  public:
-  Shared(M module) : module_(std::make_shared<M>(std::move(module))) {}
+  SharedPlace(const SharedPlace& o);
+  SharedPlace(SharedPlace&&) = default;
+  SharedPlace& operator=(const SharedPlace& o);
+  SharedPlace& operator=(SharedPlace&&) = default;
+
+  Module& module() const { return *module_; }
+  std::shared_ptr<Module> copy_of_module() const { return copy_(*module_); }
+
+ protected:
+  using Copy = std::shared_ptr<Module> (*)(const Module&);
+  SharedPlace(std::shared_ptr<Module> module, Copy copy)
+      : module_(std::move(module)), copy_(copy) {}
+  ~SharedPlace() = default;
+
+ private:
+  std::shared_ptr<Module> module_;
+  Copy copy_;
+};
+
+// Copying a Shared ties: the copy holds the same module, changing it here
+// changes it there. Copying a model that has one does not: all its places hold
+// one new module, which the original has no part in.
+template <class M>
+class Shared : public SharedPlace {
+ public:
+  Shared(M module)
+      : SharedPlace(std::make_shared<M>(std::move(module)),
+                    [](const Module& m) -> std::shared_ptr<Module> {
+                      return std::make_shared<M>(static_cast<const M&>(m));
+                    }) {}
 
   template <class... Args>
   decltype(auto) operator()(Args&&... args) const {
-    return std::as_const(*module_)(std::forward<Args>(args)...);
+    return std::as_const(**this)(std::forward<Args>(args)...);
   }
-  M& operator*() const { return *module_; }
-  M* operator->() const { return module_.get(); }
+  M& operator*() const { return static_cast<M&>(module()); }
+  M* operator->() const { return &**this; }
 
   void accept(Visitor& v, std::string_view name) {
-    v.on_shared(name, *module_);
+    v.on_shared_place(name, *this);
   }
-
- private:
-  std::shared_ptr<M> module_;
 };
 
 }  // namespace treadle::nn

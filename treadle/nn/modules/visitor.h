@@ -17,6 +17,7 @@
 namespace treadle::nn {
 
 class Module;
+class SharedPlace;
 class Unary;
 
 class Visitor {
@@ -31,6 +32,7 @@ class Visitor {
   virtual void on_shared(std::string_view name, Module& module) {
     on_module(name, module);
   }
+  virtual void on_shared_place(std::string_view name, SharedPlace& place);
   // A vector, map or tuple; its items follow, named "0", "1", ... or by key.
   virtual void open(std::string_view name, Tree::Kind kind) = 0;
   virtual void close() = 0;

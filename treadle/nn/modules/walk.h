@@ -30,6 +30,10 @@ std::vector<std::string> own_array_keys(Module& m);
 // Names of all members that are there: arrays, modules, containers.
 std::vector<std::string> member_names(Module& m);
 
+// To be called before the members of a model are copied: lets the places of
+// modules that it shares hold new ones in the copy.
+void prepare_copies_of_shared(const Module& model);
+
 // The place at a path such as "block.layers.1"; null when there is none.
 Unary* find_unary(Module& m, std::string_view path);
 
