@@ -54,3 +54,15 @@ def test_stand_in_classes_can_be_asked_for_with_isinstance():
     import treadle.nn as nn
 
     assert not isinstance(nn.Linear(1, 1), nn.QuantizedLinear)
+
+
+def test_the_gallery_of_layers_has_all_of_them():
+    import re
+    from pathlib import Path
+
+    import treadle.nn as nn
+
+    text = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text()
+    listed = set(re.findall(r"\w+", text))
+    layers = {n for n, v in vars(nn).items() if isinstance(v, type) and issubclass(v, nn.Module)} - {"Module"}
+    assert layers and not layers - listed
