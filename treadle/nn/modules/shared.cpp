@@ -67,8 +67,8 @@ SharedPlace::SharedPlace(const SharedPlace& o)
 
 SharedPlace& SharedPlace::operator=(const SharedPlace& o) {
   if (this == &o) return *this;
-  std::shared_ptr<Module> copy = take_pending(o);
-  module_ = copy ? std::move(copy) : o.module_;
+  const std::shared_ptr<Module> copy = take_pending(o);
+  module_ = copy ? copy : o.module_;
   copy_ = o.copy_;
   return *this;
 }
