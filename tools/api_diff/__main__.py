@@ -28,8 +28,8 @@ PYTHON = [
 _LATER = {
     "core": "dequantize gather_qmm gather_qqmm qqmm quantize quantized_matmul distributed.*",
     "nn": "AllToShardedLinear ShardedToAllLinear QuantizedAllToShardedLinear QuantizedShardedToAllLinear "
-    "FullyShardedModule fully_shard layers.distributed QQLinear QuantizedEmbedding QuantizedLinear quantize "
-    "layers.quantized",
+    "FullyShardedModule fully_shard layers.distributed.* QQLinear QuantizedEmbedding QuantizedLinear quantize "
+    "layers.quantized.*",
     "nn.utils": "average_gradients clip_grad_norm_sharded",
 }
 MISSING_YET = {f"{module}.{name}" for module, names in _LATER.items() for name in names.split()}
