@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "treadle/graph/record.h"
-#include "treadle/nn/modules/flops.h"
+#include "treadle/nn/modules/observe.h"
 #include "treadle/transforms/compile.h"
 
 #include "bindings.h"

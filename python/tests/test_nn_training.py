@@ -181,3 +181,27 @@ def test_a_loop_that_evaluates_the_loss_alone_keeps_the_step():
     for _ in range(500):
         mx.eval(step(x, y))
     assert optimizer.step.item() == 500
+
+
+def test_tied_weights_get_one_gradient_and_one_update():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode = nn.Linear(3, 3, bias=False)
+            self.decode = self.encode
+
+        def __call__(self, x):
+            return self.decode(mx.tanh(self.encode(x)))
+
+    x = mx.random.normal((5, 3))
+    model = Tied()
+    weight = model.encode.weight
+    optimizer, alone = optim.AdamW(0.1), optim.AdamW(0.1)
+    parameters = {"w": weight}
+    for _ in range(3):
+        _, gradients = nn.value_and_grad(model, lambda: mx.square(model(x)).sum())()
+        optimizer.update(model, gradients)
+        gradient = mx.grad(lambda w: mx.square(mx.tanh(x @ w.T) @ w.T).sum())(parameters["w"])
+        parameters = alone.apply_gradients({"w": gradient}, parameters)
+    np.testing.assert_allclose(np.array(model.encode.weight), np.array(parameters["w"]), rtol=1e-5, atol=1e-6)
+    assert model.encode is model.decode

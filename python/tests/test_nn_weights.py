@@ -19,7 +19,7 @@ def equal(a, b):
     )
 
 
-@pytest.mark.parametrize("ending", ["safetensors"])
+@pytest.mark.parametrize("ending", ["safetensors", "npz"])
 @pytest.mark.parametrize(
     "kind", [str, Path, lambda p: io.BufferedReader(io.FileIO(str(p))), lambda p: list(mx.load(str(p)).items())]
 )
@@ -44,3 +44,10 @@ def test_weights_are_exchanged_with_mlx(tmp_path):
     theirs.save_weights(path)
     ours.load_weights(path)
     assert np.array_equal(np.array(ours.bias), np.array(theirs.bias))
+
+
+def test_weights_are_read_from_gguf(tmp_path):
+    m, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    path = str(tmp_path / "w.gguf")
+    mx.save_gguf(path, dict(tree_flatten(m.parameters())))
+    assert equal(m, other.load_weights(path))

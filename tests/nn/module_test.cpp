@@ -1,17 +1,23 @@
 #include "treadle/nn/modules/module.h"
 
 #include <cstdio>
+#include <filesystem>
 
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include "treadle/base/error.h"
+#include "treadle/io/gguf.h"
 #include "treadle/io/safetensors.h"
 #include "treadle/nn/functional/losses.h"
 #include "treadle/nn/modules/activations.h"
+#include "treadle/nn/modules/checkpoint.h"
+#include "treadle/nn/modules/embedding.h"
 #include "treadle/nn/modules/linear.h"
+#include "treadle/nn/modules/normalization.h"
 #include "treadle/nn/modules/sequential.h"
 #include "treadle/nn/modules/shared.h"
+#include "treadle/nn/modules/transformer.h"
 #include "treadle/nn/modules/value_and_grad.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
@@ -234,6 +240,71 @@ TEST(Unary, IsReplacedByPathAndReadByType) {
   Unary empty;
   EXPECT_THAT(message_of([&] { empty(zeros({1})); }),
               HasSubstr("no layer has been put here"));
+}
+
+struct Places : Module {
+  AnyEmbedding table = Embedding(5, 3);
+  Linear own{3, 2};
+  std::vector<LayerNorm> norms{LayerNorm(2)};
+  Unary last = Linear(2, 2);
+  TREADLE_MODULE(Places, table, own, norms, last)
+};
+
+TEST(Replace, TakesWhatAPlaceCanHold) {
+  Places m;
+  m.replace("table", Embedding(7, 3));
+  EXPECT_EQ(m.table.try_as<Embedding>()->weight.shape(), (Shape{7, 3}));
+  m.replace("own", Linear(3, 4));
+  EXPECT_EQ(m.own.weight.shape(), (Shape{4, 3}));
+  m.replace("norms.0", LayerNorm(4, 1e-3));
+  EXPECT_EQ(m.norms[0].weight.shape(), (Shape{4}));
+  m.replace("last", ReLU());
+  m.replace("last", relu);
+  for (const char* path : {"table", "own", "norms.0", "norms.1", "elsewhere"}) {
+    EXPECT_THAT(message_of([&] { m.replace(path, ReLU()); }),
+                HasSubstr(std::string("'") + path + "' names no layer"));
+  }
+  EXPECT_THAT(message_of([&] { m.replace("own", relu); }),
+              HasSubstr("names no layer"));
+}
+
+TEST(Weights, AreReadFromGguf) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "module_test.gguf").string();
+  Linear a(3, 2), b(3, 2);
+  save_gguf(path, a.parameters().flatten());
+  b.load_weights(path);
+  std::filesystem::remove(path);
+  EXPECT_EQ(a.weight.to_vector<float>(), b.weight.to_vector<float>());
+  EXPECT_THAT(message_of([&] { b.load_weights("w.bin"); }),
+              HasSubstr(".safetensors or .gguf"));
+}
+
+TEST(Checkpoint, GivesTheGradientsOfTheModule) {
+  Sequential m(Linear(3, 4), relu, Linear(4, 2));
+  const array x = fill({5, 3}, 1);
+  const auto plain =
+      value_and_grad(m, [&](const array& v) { return sum(square(m(v))); })(x);
+  const auto kept = value_and_grad(
+      m, [&](const array& v) { return sum(square(checkpoint(m)(v))); })(x);
+  const Arrays a = plain.second.leaves(), b = kept.second.leaves();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    expect_values(b[i], a[i].to_vector<double>());
+  }
+
+  TransformerEncoder once(2, 4, 2), again(2, 4, 2, {.checkpoint = true});
+  again.update(once.parameters());
+  const array s = fill({2, 3, 4}, 2);
+  auto gradient = [&](TransformerEncoder& t) {
+    return value_and_grad(t,
+                          [&](const array& v) { return sum(square(t(v))); })(s)
+        .second.leaves();
+  };
+  const Arrays c = gradient(once), d = gradient(again);
+  for (size_t i = 0; i < c.size(); ++i) {
+    expect_values(d[i], c[i].to_vector<double>(), 4e-6);
+  }
 }
 
 struct Tied : Module {

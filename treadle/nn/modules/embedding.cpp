@@ -37,4 +37,8 @@ AnyEmbedding::Holder& AnyEmbedding::holder() const {
   return *held_;
 }
 
+void Visitor::on_embedding(std::string_view name, AnyEmbedding& place) {
+  on_module(name, place.module());
+}
+
 }  // namespace treadle::nn

@@ -64,7 +64,7 @@ class AnyEmbedding {
   }
 
   void accept(Visitor& v, std::string_view name) {
-    if (held_) v.on_module(name, held_->module());
+    if (held_) v.on_embedding(name, *this);
   }
 
  private:

@@ -9,7 +9,9 @@
 #include <fmt/ranges.h>
 
 #include "treadle/base/error.h"
+#include "treadle/io/gguf.h"
 #include "treadle/io/safetensors.h"
+#include "treadle/nn/modules/embedding.h"
 #include "treadle/nn/modules/unary.h"
 #include "treadle/nn/modules/walk.h"
 #include "treadle/ops/views.h"
@@ -241,16 +243,32 @@ Module& Module::apply_to_modules(
   return *this;
 }
 
+namespace {
+
+[[noreturn]] void no_such_place(const Module& m, std::string_view path) {
+  invalid("replace",
+          fmt::format("'{}' names no layer in this {} that the given one can "
+                      "take the place of.",
+                      path,
+                      m.type_name()));
+}
+
+}  // namespace
+
 Module& Module::replace(std::string_view path, Unary with) {
-  Unary* place = find_unary(*this, path);
-  if (!place) {
-    invalid("replace",
-            fmt::format("'{}' names no layer that is held by nn::Unary in this "
-                        "{}.",
-                        path,
-                        type_name()));
-  }
+  Unary* place = find_place(*this, path).unary;
+  if (!place) no_such_place(*this, path);
   *place = std::move(with);
+  return remember_paths();
+}
+
+Module& Module::replace_by(std::string_view path, Replacement& with) {
+  const FoundPlace at = find_place(*this, path);
+  const bool done = at.unary       ? with.put(*at.unary)
+                    : at.embedding ? with.put(*at.embedding)
+                    : at.module    ? with.put(*at.module)
+                                   : false;
+  if (!done) no_such_place(*this, path);
   return remember_paths();
 }
 
@@ -265,10 +283,13 @@ void Module::save_weights(const std::string& path) const {
 }
 
 Module& Module::load_weights(const std::string& path, bool strict) {
+  if (path.ends_with(".gguf")) {
+    return load_weights(load_gguf(path).tensors, strict);
+  }
   if (!path.ends_with(".safetensors")) {
     invalid("load_weights",
             fmt::format("'{}' has an ending that is not known; expected "
-                        ".safetensors.",
+                        ".safetensors or .gguf.",
                         path));
   }
   return load_weights(load_safetensors(path).tensors, strict);

@@ -12,11 +12,14 @@
 // changes it and no layer of it keeps running statistics.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -26,6 +29,7 @@
 
 namespace treadle::nn {
 
+class Replacement;
 class Unary;
 
 // Paths with arrays, as in a file of weights.
@@ -91,11 +95,17 @@ class Module {
   std::vector<std::pair<std::string, Module*>> named_leaf_modules();
   Module& apply_to_modules(
       const std::function<void(const std::string&, Module&)>& f);
-  // Exchanges the module at `path` ("layers.1"), which must be held by a Unary.
+  // Exchanges the module at `path` ("layers.1"). A Unary takes any module that
+  // maps an array to an array, an AnyEmbedding any embedding; a member of a
+  // type of its own takes one of that type. Others throw std::invalid_argument.
   Module& replace(std::string_view path, Unary with);
+  template <class M>
+  requires std::derived_from<std::remove_cvref_t<M>, Module> Module& replace(
+      std::string_view path, M&& with);
 
-  // Safetensors files; other endings throw. Strict: the file must hold exactly
-  // this model's arrays; the error lists extra, missing and misshapen names.
+  // Safetensors files, and GGUF files for reading; other endings throw. Strict:
+  // the file must hold exactly this model's arrays; the error lists extra,
+  // missing and misshapen names.
   void save_weights(const std::string& path) const;
   Module& load_weights(const std::string& path, bool strict = true);
   Module& load_weights(const NamedArrays& weights, bool strict = true);
@@ -123,6 +133,8 @@ class Module {
   Module& operator=(Module&&) = default;
 
  private:
+  Module& replace_by(std::string_view path, Replacement& with);
+
   struct State {
     bool training = true;
     std::vector<std::string> frozen;
@@ -133,6 +145,50 @@ class Module {
 };
 
 std::ostream& operator<<(std::ostream& out, const Module& module);
+
+// A module on its way to a place; each of put() says whether it fits there.
+class Replacement {
+ public:
+  virtual ~Replacement() = default;
+  virtual bool put(Unary& place) = 0;
+  virtual bool put(AnyEmbedding& place) = 0;
+  virtual bool put(Module& member) = 0;
+};
+
+namespace detail {
+
+template <class M>
+class ReplacementBy final : public Replacement {
+ public:
+  explicit ReplacementBy(M with) : with_(std::move(with)) {}
+  bool put(Unary& place) override { return exchange(place); }
+  bool put(AnyEmbedding& place) override { return exchange(place); }
+  bool put(Module& member) override {
+    if (typeid(member) != typeid(M)) return false;
+    static_cast<M&>(member) = std::move(with_);
+    return true;
+  }
+
+ private:
+  template <class Place>
+  bool exchange(Place& place) {
+    if constexpr (std::convertible_to<M, Place>) {
+      place = Place(std::move(with_));
+      return true;
+    }
+    return false;
+  }
+  M with_;
+};
+
+}  // namespace detail
+
+template <class M>
+requires std::derived_from<std::remove_cvref_t<M>, Module> Module&
+Module::replace(std::string_view path, M&& with) {
+  detail::ReplacementBy<std::remove_cvref_t<M>> by(std::forward<M>(with));
+  return replace_by(path, by);
+}
 
 // A model's arrays as state of a compiled function: read and replaced. The
 // model must outlive it.

@@ -3,6 +3,7 @@
 #include "treadle/base/error.h"
 #include "treadle/nn/modules/linear.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/transforms/checkpoint.h"
 
 namespace treadle::nn {
 
@@ -16,6 +17,14 @@ int mlp_dims(int dims, const TransformerOptions& o) {
 template <class F>
 array block(const array& x, const LayerNorm& norm, bool norm_first, F f) {
   return norm_first ? x + f(norm(x)) : norm(x + f(x));
+}
+
+// f(x), or a checkpoint of it.
+template <class F>
+array run_layer(const array& x, bool checkpointed, const F& f) {
+  if (!checkpointed) return f(x);
+  return treadle::checkpoint(
+      [f](const Arrays& in) { return Arrays{f(in[0])}; })({x})[0];
 }
 
 }  // namespace
@@ -48,13 +57,17 @@ TransformerEncoder::TransformerEncoder(int num_layers,
                                        int dims,
                                        int num_heads,
                                        const TransformerOptions& o)
-    : ln(dims) {
+    : ln(dims), checkpoint_(o.checkpoint) {
   for (int i = 0; i < num_layers; ++i) layers.emplace_back(dims, num_heads, o);
 }
 
 array TransformerEncoder::operator()(const array& x, const Mask& mask) const {
   array y = x;
-  for (const TransformerEncoderLayer& layer : layers) y = layer(y, mask);
+  for (const TransformerEncoderLayer& layer : layers) {
+    y = run_layer(y, checkpoint_, [&layer, mask](const array& v) {
+      return layer(v, mask);
+    });
+  }
   return ln(y);
 }
 
@@ -94,7 +107,7 @@ TransformerDecoder::TransformerDecoder(int num_layers,
                                        int dims,
                                        int num_heads,
                                        const TransformerOptions& o)
-    : ln(dims) {
+    : ln(dims), checkpoint_(o.checkpoint) {
   for (int i = 0; i < num_layers; ++i) layers.emplace_back(dims, num_heads, o);
 }
 
@@ -104,7 +117,10 @@ array TransformerDecoder::operator()(const array& x,
                                      const Mask& memory_mask) const {
   array y = x;
   for (const TransformerDecoderLayer& layer : layers) {
-    y = layer(y, memory, x_mask, memory_mask);
+    y = run_layer(
+        y, checkpoint_, [&layer, memory, x_mask, memory_mask](const array& v) {
+          return layer(v, memory, x_mask, memory_mask);
+        });
   }
   return ln(y);
 }

@@ -17,6 +17,8 @@ struct TransformerOptions {
   double dropout = 0;
   std::function<array(const array&)> activation = relu;
   bool norm_first = true;
+  // Of stacks: layers keep nothing for the gradient, which computes them again.
+  bool checkpoint = false;
 };
 
 // Self-attention and a two-layer network, each added to its input.
@@ -57,6 +59,9 @@ struct TransformerEncoder : Module {
 
   // (B, T, dims) -> the same
   array operator()(const array& x, const Mask& mask = {}) const;
+
+ private:
+  bool checkpoint_;
 };
 
 // Self-attention, attention to `memory`, and a two-layer network.
@@ -106,6 +111,9 @@ struct TransformerDecoder : Module {
                    const array& memory,
                    const Mask& x_mask = {},
                    const Mask& memory_mask = {}) const;
+
+ private:
+  bool checkpoint_;
 };
 
 struct TransformerMasks {

@@ -16,6 +16,7 @@
 
 namespace treadle::nn {
 
+class AnyEmbedding;
 class Module;
 class SharedPlace;
 class Unary;
@@ -26,8 +27,9 @@ class Visitor {
   // A null array is a member that this module does without (no bias).
   virtual void on_array(std::string_view name, array& value) = 0;
   virtual void on_module(std::string_view name, Module& module) = 0;
-  // A place whose module can be exchanged; by default its module is visited.
+  // Places whose modules can be exchanged; by default these are visited.
   virtual void on_unary(std::string_view name, Unary& place);
+  virtual void on_embedding(std::string_view name, AnyEmbedding& place);
   // A module that other places hold too.
   virtual void on_shared(std::string_view name, Module& module) {
     on_module(name, module);

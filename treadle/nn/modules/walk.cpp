@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "treadle/nn/modules/embedding.h"
 #include "treadle/nn/modules/unary.h"
 
 namespace treadle::nn {
@@ -189,22 +190,37 @@ class PlaceFinder final : public KeyVisitor {
   explicit PlaceFinder(std::string_view path) : path_(path) {}
   void on_array(std::string_view, array&) override {}
   void on_module(std::string_view name, Module& m) override {
-    std::string k = key(name);
-    if (found || !path_.starts_with(k + ".")) return;
+    if (key(name) == path_) {
+      found.module = &m;
+    } else {
+      look_into(name, m);
+    }
+  }
+  void on_unary(std::string_view name, Unary& place) override {
+    if (key(name) == path_) {
+      found.unary = &place;
+    } else {
+      look_into(name, place.module());
+    }
+  }
+  void on_embedding(std::string_view name, AnyEmbedding& place) override {
+    if (key(name) == path_) {
+      found.embedding = &place;
+    } else {
+      look_into(name, place.module());
+    }
+  }
+  FoundPlace found;
+
+ private:
+  void look_into(std::string_view name, Module& m) {
+    const std::string k = key(name);
+    if (!path_.starts_with(k + ".")) return;
     PlaceFinder inside(path_.substr(k.size() + 1));
     m.visit(inside);
     found = inside.found;
   }
-  void on_unary(std::string_view name, Unary& place) override {
-    if (key(name) == path_) {
-      found = &place;
-    } else {
-      on_module(name, place.module());
-    }
-  }
-  Unary* found = nullptr;
 
- private:
   std::string_view path_;
 };
 
@@ -236,7 +252,7 @@ std::vector<std::string> member_names(Module& m) {
   return std::move(v.out);
 }
 
-Unary* find_unary(Module& m, std::string_view path) {
+FoundPlace find_place(Module& m, std::string_view path) {
   PlaceFinder v(path);
   m.visit(v);
   return v.found;

@@ -34,7 +34,12 @@ std::vector<std::string> member_names(Module& m);
 // modules that it shares hold new ones in the copy.
 void prepare_copies_of_shared(const Module& model);
 
-// The place at a path such as "block.layers.1"; null when there is none.
-Unary* find_unary(Module& m, std::string_view path);
+// What is at a path such as "block.layers.1": at most one is not null.
+struct FoundPlace {
+  Unary* unary = nullptr;
+  AnyEmbedding* embedding = nullptr;
+  Module* module = nullptr;  // a member of a type of its own
+};
+FoundPlace find_place(Module& m, std::string_view path);
 
 }  // namespace treadle::nn
