@@ -1,6 +1,7 @@
 #include "treadle/plan/fuse.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include "treadle/ops/elementwise.h"
@@ -217,6 +218,42 @@ class Grouper {
     add_ancestors(g, ancestors_of_inputs(n, g));
   }
 
+  // The arrays of its space's shape that a group reads from memory, sorted.
+  std::vector<uint32_t> streams(size_t g) const {
+    const Group& group = work_[g].group;
+    std::vector<uint32_t> found;
+    for (uint32_t n : group.nodes) {
+      for (uint32_t v : p_.inputs_of(n)) {
+        const uint32_t u = root(v);
+        if (group_of_value(u) != int32_t(g) &&
+            p_.spec(values_[v].same_as).shape == p_.spec(group.space).shape) {
+          found.push_back(u);
+        }
+      }
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+  }
+
+  // Whether one tape for both groups would save no pass over an array. They
+  // can run side by side, and the hardware follows few runs of memory at once.
+  bool apart(size_t g, size_t h) const {
+    const auto a = streams(g), b = streams(h);
+    if (a.empty() || b.empty()) return false;
+    std::vector<uint32_t> shared;
+    std::set_intersection(
+        a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(shared));
+    if (!shared.empty()) return false;
+    // An array that one makes and the other one reads is shared, too.
+    const auto made_by = [&](const std::vector<uint32_t>& read, size_t maker) {
+      return std::any_of(read.begin(), read.end(), [&](uint32_t v) {
+        return group_of_value(v) == int32_t(maker);
+      });
+    };
+    return !made_by(a, h) && !made_by(b, g);
+  }
+
   // Moves the nodes of h into g, when neither depends on the other.
   void try_merge(size_t g, size_t h) {
     Work &a = work_[g], &b = work_[h];
@@ -226,6 +263,7 @@ class Grouper {
     if (ka >= 0 && kb >= 0 && ka != kb) return;
     if (p_.spec(a.group.space).shape != p_.spec(b.group.space).shape) return;
     if (a.group.nodes.size() + b.group.nodes.size() > kMaxGroupNodes) return;
+    if (apart(g, h)) return;
     int inner = std::max(ka, kb);
     // Every edge from h into g must stay inside, and no path may leave and
     // return.
@@ -276,8 +314,17 @@ class Grouper {
                     producers.end());
     int inner = -1;
     size_t oldest = work_.size() > kWindow ? work_.size() - kWindow : 0;
+    const Shape& shape = p_.spec(p_.nodes[n].first_out).shape;
     for (size_t g : producers) {
       if (g < oldest || !fits(n, g, &inner)) continue;
+      // Numbers of tapes that stay apart meet in a third one: the two can run
+      // side by side.
+      if (shape != p_.spec(work_[g].group.space).shape &&
+          std::any_of(producers.begin(), producers.end(), [&](size_t h) {
+            return h != g && apart(g, h);
+          })) {
+        continue;
+      }
       join(n, g, inner);
       for (size_t h : producers) {
         if (find(h) != find(g)) try_merge(find(g), find(h));

@@ -87,6 +87,7 @@ class Builder {
   std::shared_ptr<Instance> run() {
     find_layouts();
     for (uint32_t s = 0; s < plan().steps.size(); ++s) add(s);
+    find_independent();
     place();
     return made_;
   }
@@ -358,6 +359,49 @@ class Builder {
     return pairs;
   }
 
+  // Which neighbours may run together: none reads or overwrites what another
+  // one reads or writes.
+  void find_independent() {
+    constexpr uint32_t kMost = 256;
+    constexpr size_t kLeastBytes = 64 << 10;  // for less, one thread is enough
+    std::vector<size_t> read(made_->roots.size(), 0), written = read;
+    size_t group = 0;  // marks what belongs to the present one
+    Instance::Call* first = nullptr;
+    size_t bytes = 0;
+    const auto close = [&] {
+      if (first && bytes < kLeastBytes) first->together = 1;
+    };
+    for (Instance::Call& call : made_->calls) {
+      const bool able = call.kernel->run_many && !call.following;
+      bool joins = able && first && first->together < kMost &&
+                   call.kernel->run_many == first->kernel->run_many;
+      for (const auto& at : call.in_at) {
+        joins = joins && written[at.value] != group;
+      }
+      for (const auto& at : call.out_at) {
+        joins = joins && written[at.value] != group && read[at.value] != group;
+      }
+      if (joins) {
+        for (const Pair& p : in_place_pairs(call)) {
+          joins = joins && read[p.from.value] != group;
+        }
+      }
+      if (joins) {
+        ++first->together;
+      } else {
+        close();
+        first = able ? &call : nullptr;
+        bytes = 0;
+        ++group;
+      }
+      for (const Operand& o : call.in) bytes += reach(o);
+      for (const Operand& o : call.out) bytes += reach(o);
+      for (const auto& at : call.in_at) read[at.value] = group;
+      for (const auto& at : call.out_at) written[at.value] = group;
+    }
+    close();
+  }
+
   void place() {
     ArenaPlan arena;
     std::vector<size_t> size(made_->roots.size(), 0);
@@ -378,7 +422,10 @@ class Builder {
     for (uint32_t v = 0; v < plan().values.size(); ++v) {
       if (plan().values[v].wanted) taken[made_->roots[v]] = 1;
     }
-    std::vector<uint32_t> temps_of_step;
+    // What lies in the arena for one call only.
+    std::vector<std::pair<int64_t, size_t>> passing_memory;
+    uint32_t together = 0;  // calls of this group that are still to come
+    uint32_t first_step = 0;
     for (size_t c = 0; c < made_->calls.size(); ++c) {
       Instance::Call& call = made_->calls[c];
       auto pairs = in_place_pairs(call);
@@ -409,7 +456,7 @@ class Builder {
         }
         if (owned || made_->arena_at[v] >= 0) return;
         made_->arena_at[v] = arena.take(size[v]);
-        if (temp) temps_of_step.push_back(v);
+        if (temp) passing_memory.emplace_back(made_->arena_at[v], size[v]);
       };
       const bool passing = call.following && plan().steps[call.step].passing;
       if (!passing) {
@@ -435,24 +482,35 @@ class Builder {
                       .space = call.space,
                       .threads = threads_,
                       .follow = follow ? &*follow : nullptr};
+      std::pair<int64_t, size_t> workspace;
       size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
       if (work > 0) {
         call.workspace_at = size_t(arena.take(work));
         call.has_workspace = true;
-        arena.give(int64_t(call.workspace_at), work);
+        workspace = {int64_t(call.workspace_at), work};
+      }
+      if (together == 0) {
+        together = call.together;
+        first_step = call.first_step;
       }
       bool step_ends =
           c + 1 == made_->calls.size() || made_->calls[c + 1].step != call.step;
+      // Calls that run together keep their memory until the last of them ends.
+      if (--together > 0) {
+        if (call.has_workspace) passing_memory.push_back(workspace);
+        continue;
+      }
+      if (call.has_workspace) arena.give(workspace.first, workspace.second);
       if (!step_ends) continue;
-      for (uint32_t s = call.first_step; s <= call.step; ++s) {
+      for (uint32_t s = first_step; s <= call.step; ++s) {
         for (uint32_t v : dies[s]) {
           if (taken[v] || made_->arena_at[v] < 0) continue;
           arena.give(made_->arena_at[v], size[v]);
           call.dead.emplace_back(made_->arena_at[v], size[v]);
         }
       }
-      for (uint32_t v : temps_of_step) arena.give(made_->arena_at[v], size[v]);
-      temps_of_step.clear();
+      for (auto [at, n] : passing_memory) arena.give(at, n);
+      passing_memory.clear();
     }
     made_->arena_bytes = arena.end();
   }

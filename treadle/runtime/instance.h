@@ -38,6 +38,9 @@ struct Instance {
     bool has_workspace = false;
     uint32_t step = 0;        // of the plan; with `following`, that one's
     uint32_t first_step = 0;  // of the plan
+    // So many calls from this one on are independent of one another and run
+    // together (Kernel::run_many).
+    uint32_t together = 1;
     std::unique_ptr<Following> following;
     // Arena slots that nobody reads after this call: debug builds fill them.
     std::vector<std::pair<int64_t, size_t>> dead;

@@ -75,6 +75,8 @@ struct Kernel {
   void (*keep)(const Task& task) = nullptr;  // fills task.kept
   // Whether the call does task.follow's work; null: never.
   bool (*follows)(const Task& task) = nullptr;
+  // Runs several calls that do not depend on one another; null: one by one.
+  void (*run_many)(std::span<const Task> tasks) = nullptr;
 };
 
 // Does a call's following work on rows [first, first + count) of its output 0,

@@ -110,71 +110,111 @@ void bind(std::shared_ptr<Instance> instance,
   run.instance = std::move(instance);
 }
 
-void execute(const Run& run, int threads) {
-  auto address = [&](Instance::Address a) {
-    return static_cast<void*>(static_cast<char*>(run.base[a.value]) + a.offset);
+namespace {
+
+// One execution of a plan: fills addresses into the calls and makes them.
+class Execution {
+ public:
+  Execution(const Run& run, int threads)
+      : run_(run), instance_(*run.instance), threads_(threads) {
+    mine_ = !instance_.in_use.test_and_set(std::memory_order_acquire);
+  }
+  ~Execution() {
+    if (mine_) instance_.in_use.clear(std::memory_order_release);
+  }
+
+  void all() {
+    for (size_t c = 0; c < instance_.calls.size();) {
+      const size_t together = profiling() ? 1 : instance_.calls[c].together;
+      if (together > 1) {
+        several({&instance_.calls[c], together});
+      } else {
+        one(instance_.calls[c]);
+      }
+      c += together;
+#ifndef NDEBUG
+      fill_dead(instance_.calls[c - 1]);
+#endif
+    }
+  }
+
+ private:
+  // Operands of its own, for a run that does not hold the instance.
+  struct Copies {
+    std::vector<Operand> in, out;
   };
-  Instance& instance = *run.instance;
-  struct Claim {
-    Instance& of;
-    bool mine = !of.in_use.test_and_set(std::memory_order_acquire);
-    ~Claim() {
-      if (mine) of.in_use.clear(std::memory_order_release);
+
+  void* address(Instance::Address a) const {
+    return static_cast<char*>(run_.base[a.value]) + a.offset;
+  }
+  std::span<const Operand> addressed(std::vector<Operand>& operands,
+                                     const std::vector<Instance::Address>& at,
+                                     std::vector<Operand>& copy) const {
+    std::span<Operand> span = operands;
+    if (!mine_) {
+      copy = operands;
+      span = copy;
     }
-  } claim{instance};
-  std::vector<Operand> in_copy, out_copy, follow_in_copy, follow_out_copy;
-  for (size_t number = 0; number < instance.calls.size(); ++number) {
-    Instance::Call& call = instance.calls[number];
-    std::span<Operand> in = call.in, out = call.out;
-    if (!claim.mine) {
-      in_copy = call.in;
-      out_copy = call.out;
-      in = in_copy;
-      out = out_copy;
-    }
-    for (size_t i = 0; i < in.size(); ++i) in[i].data = address(call.in_at[i]);
-    for (size_t j = 0; j < out.size(); ++j)
-      out[j].data = address(call.out_at[j]);
+    for (size_t i = 0; i < span.size(); ++i) span[i].data = address(at[i]);
+    return span;
+  }
+
+  Task task_of(Instance::Call& call, Copies* copies) const {
+    const size_t number = size_t(&call - instance_.calls.data());
+    return {.op = *call.op,
+            .in = addressed(call.in, call.in_at, copies->in),
+            .out = addressed(call.out, call.out_at, copies->out),
+            .space = call.space,
+            .workspace = call.has_workspace
+                             ? run_.arena_base + call.workspace_at
+                             : nullptr,
+            .threads = threads_,
+            .kept = run_.kept.empty() ? nullptr : run_.kept[number]};
+  }
+
+  void one(Instance::Call& call) {
+    Task task = task_of(call, &copies_);
     std::optional<Follow> follow;
     if (call.following) {
       Instance::Following& f = *call.following;
-      std::span<Operand> more_in = f.in, more_out = f.out;
-      if (!claim.mine) {
-        follow_in_copy = f.in;
-        follow_out_copy = f.out;
-        more_in = follow_in_copy;
-        more_out = follow_out_copy;
-      }
-      for (size_t i = 0; i < more_in.size(); ++i) {
-        more_in[i].data = address(f.in_at[i]);
-      }
-      for (size_t j = 0; j < more_out.size(); ++j) {
-        more_out[j].data = address(f.out_at[j]);
-      }
-      follow.emplace(Follow{f.kernel, *f.op, more_in, more_out, f.product});
-    }
-    Task task{.op = *call.op,
-              .in = in,
-              .out = out,
-              .space = call.space,
-              .threads = threads,
-              .kept = run.kept.empty() ? nullptr : run.kept[number],
-              .follow = follow ? &*follow : nullptr};
-    if (call.has_workspace) {
-      task.workspace = run.arena_base + call.workspace_at;
+      follow.emplace(Follow{f.kernel,
+                            *f.op,
+                            addressed(f.in, f.in_at, follow_copies_.in),
+                            addressed(f.out, f.out_at, follow_copies_.out),
+                            f.product});
+      task.follow = &*follow;
     }
     std::optional<TimedCall> timed;
     if (profiling()) timed.emplace(*call.kernel, task);
     call.kernel->run(task);
-    timed.reset();
-#ifndef NDEBUG
-    if (run.device.type == Device::Type::cpu) {
-      for (auto [at, bytes] : call.dead) {
-        std::memset(run.arena_base + at, 0xff, bytes);  // NaN
-      }
-    }
-#endif
   }
-}
+
+  void several(std::span<Instance::Call> calls) {
+    std::vector<Copies> copies(calls.size());
+    std::vector<Task> tasks;
+    tasks.reserve(calls.size());
+    for (size_t i = 0; i < calls.size(); ++i) {
+      tasks.push_back(task_of(calls[i], &copies[i]));
+    }
+    calls[0].kernel->run_many(tasks);
+  }
+
+  void fill_dead(const Instance::Call& call) const {
+    if (run_.device.type != Device::Type::cpu) return;
+    for (auto [at, bytes] : call.dead) {
+      std::memset(run_.arena_base + at, 0xff, bytes);  // NaN
+    }
+  }
+
+  const Run& run_;
+  Instance& instance_;
+  const int threads_;
+  bool mine_;
+  Copies copies_, follow_copies_;
+};
+
+}  // namespace
+
+void execute(const Run& run, int threads) { Execution(run, threads).all(); }
 
 }  // namespace treadle::runtime

@@ -3,7 +3,9 @@
 #include "treadle/backend/cpu/tape.h"
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <vector>
 
 #include "treadle/backend/cpu/parallel.h"
 #include "treadle/backend/cpu/tape_layout.h"
@@ -20,9 +22,23 @@ using runtime::Task;
 constexpr double kThreadNanoseconds = 10000;
 // Of an addition in a tile, and of a byte from memory, per element.
 constexpr double kStepNanoseconds = 0.04, kByteNanoseconds = 0.03;
-// Outputs larger than this would push everything else out of the caches, so
-// they are written past them.
-constexpr int64_t kStreamBytes = 16 << 20;
+// Outputs that are together larger than this would push everything else out of
+// the caches, so they are written past them; small ones among them are not.
+constexpr int64_t kStreamBytes = 16 << 20, kLeastStreamBytes = 256 << 10;
+// Operands of fewer elements are probably in a cache.
+constexpr int64_t kPrefetchElements = 1 << 18;
+
+// What calls that run together read and write.
+struct Traffic {
+  int64_t elements = 0;  // of their spaces
+  int64_t written = 0;   // bytes
+  void add(const Task& task) {
+    elements += size_of(task.space);
+    for (const Operand& o : task.out) {
+      if (o.data) written += size_of(o.shape) * int64_t(size_of(o.dtype));
+    }
+  }
+};
 
 // Bytes from the first to past the last that an operand touches.
 struct Extent {
@@ -43,7 +59,7 @@ Extent extent(const Operand& o) {
 // Decides for each full output whether values may be computed right in its
 // memory and whether it bypasses the caches. True: some output overwrites an
 // operand.
-bool choose_outputs(TapeCall* call) {
+bool choose_outputs(TapeCall* call, const Traffic& traffic) {
   const Task& task = call->task;
   const Order& order = call->program.order;
   const bool single = call->layout.pass == Pass::single;
@@ -67,7 +83,8 @@ bool choose_outputs(TapeCall* call) {
         direct = false;
     }
     overlaps = overlaps || aliased;
-    call->stream[k] = !aliased && e.end - e.begin >= kStreamBytes;
+    call->stream[k] = !aliased && traffic.written >= kStreamBytes &&
+                      e.end - e.begin >= kLeastStreamBytes;
     // Vectors past the caches must be aligned, in every tile.
     const bool aligned =
         reinterpret_cast<uintptr_t>(out.data) % 64 == 0 &&
@@ -126,77 +143,177 @@ void merge_columns(const TapeCall& call, int threads) {
   }
 }
 
-// As many threads as a call is worth.
-int useful_threads(const TapeCall& call) {
-  const TapeLayout& l = call.layout;
-  int64_t bytes = 0;
-  for (const TapeOperand& o : l.operands) {
-    if (o.access != Access::constant) bytes += o.size;
+// A call, ready to run.
+class Work {
+ public:
+  Work(const Task& task, const Traffic& traffic)
+      : layout_(program_of(static_cast<const plan::Fused&>(task.op)), task),
+        call_(prepare(task, layout_, traffic)),
+        blocks_(layout_.row_blocks * layout_.col_blocks),
+        time_(estimate()),
+        streams_(std::any_of(call_.stream.begin(),
+                             call_.stream.end(),
+                             [](bool b) { return b; })) {}
+  Work(const Work&) = delete;
+  Work& operator=(const Work&) = delete;
+
+  const TapeCall& call() const { return call_; }
+  // Pieces of a round, and rounds, each of which needs all of the one before.
+  int64_t blocks() const { return blocks_; }
+  int rounds() const {
+    if (layout_.pass != Pass::split) return 1;
+    // The last phase may have nothing to do but to write numbers of rows.
+    const auto& phases = call_.schedule.phases;
+    size_t n = phases.size();
+    while (n > 1 && phases[n - 1].tile_steps.empty()) --n;
+    return static_cast<int>(n);
   }
-  for (const Operand& o : call.task.out)
-    bytes += static_cast<int64_t>(size_of(o.dtype));
-  const double time = static_cast<double>(l.rows * l.row_length) *
-                      (call.program.weight * kStepNanoseconds +
-                       static_cast<double>(bytes) * kByteNanoseconds);
-  const double useful = std::min(time / kThreadNanoseconds, 1024.0);
-  return std::clamp(
-      static_cast<int>(useful), 1, std::max(call.task.threads, 1));
+  double nanoseconds() const { return time_; }
+
+  void run_block(TapeWorker& worker, int round, int64_t i) const {
+    const int64_t row = i / layout_.col_blocks, col = i % layout_.col_blocks;
+    switch (layout_.pass) {
+      case Pass::single:
+        return worker.run_single(row, col);
+      case Pass::phased:
+        return worker.run_phased(row);
+      case Pass::split:
+        return worker.run_split(round, row, col);
+    }
+  }
+  // After the last block that a thread has done in a round.
+  void leave() const {
+    if (streams_) call_.program.table.fence();
+  }
+  void finish_round(int round, int threads) const {
+    if (layout_.pass == Pass::split) finish_split(call_, round, threads);
+  }
+  void finish(int threads) const {
+    if (layout_.pass == Pass::split) {
+      TapeWorker worker(call_);
+      for (int64_t row = 0; row < layout_.rows; ++row) worker.write_rows(row);
+    }
+    if (layout_.pass != Pass::single || layout_.row_blocks > 1)
+      merge_columns(call_, threads);
+  }
+
+ private:
+  static TapeCall prepare(const Task& task,
+                          const TapeLayout& layout,
+                          const Traffic& traffic) {
+    const Program& program =
+        program_of(static_cast<const plan::Fused&>(task.op));
+    TapeCall call{task,
+                  program,
+                  layout,
+                  program.single,
+                  {},
+                  {},
+                  traffic.elements >= kPrefetchElements};
+    const bool overlaps = choose_outputs(&call, traffic);
+    if (layout.pass == Pass::single) return call;
+    const bool late = overlaps && !program.saving_late.phases.empty();
+    const Schedule& schedule =
+        layout.use_buffers
+            ? (late ? program.saving_late : program.saving)
+            : (late ? program.recomputing_late : program.recomputing);
+    return {task,
+            program,
+            layout,
+            schedule,
+            call.direct,
+            call.stream,
+            call.prefetch};
+  }
+
+  double estimate() const {
+    int64_t bytes = 0;
+    for (const TapeOperand& o : layout_.operands) {
+      if (o.access != Access::constant) bytes += o.size;
+    }
+    for (const Operand& o : call_.task.out)
+      bytes += static_cast<int64_t>(size_of(o.dtype));
+    return static_cast<double>(layout_.rows * layout_.row_length) *
+           (call_.program.weight * kStepNanoseconds +
+            static_cast<double>(bytes) * kByteNanoseconds);
+  }
+
+  const TapeLayout layout_;
+  const TapeCall call_;
+  const int64_t blocks_;
+  const double time_;
+  const bool streams_;
+};
+
+// As many threads as the work is worth.
+int useful_threads(double nanoseconds, int threads) {
+  const double useful = std::min(nanoseconds / kThreadNanoseconds, 1024.0);
+  return std::clamp(static_cast<int>(useful), 1, std::max(threads, 1));
 }
 
 void run(const Task& task) {
-  const Program& program = program_of(static_cast<const plan::Fused&>(task.op));
-  const TapeLayout layout(program, task);
-  TapeCall probe{task, program, layout, program.single, {}, {}};
-  const bool overlaps = choose_outputs(&probe);
-  const Schedule* schedule = &program.single;
-  if (layout.pass != Pass::single) {
-    const bool late = overlaps && !program.saving_late.phases.empty();
-    schedule = layout.use_buffers
-                   ? (late ? &program.saving_late : &program.saving)
-                   : (late ? &program.recomputing_late : &program.recomputing);
-  }
-  const TapeCall call{
-      task, program, layout, *schedule, probe.direct, probe.stream};
-
-  const int threads = task.threads > 1 ? useful_threads(call) : 1;
-  const bool streams = std::any_of(
-      call.stream.begin(), call.stream.end(), [](bool b) { return b; });
-  const int64_t blocks = layout.row_blocks * layout.col_blocks;
-  const auto on_blocks = [&](auto&& body) {
-    Tasks tasks(blocks);
+  Traffic traffic;
+  traffic.add(task);
+  const Work work(task, traffic);
+  const int threads = useful_threads(work.nanoseconds(), task.threads);
+  for (int round = 0; round < work.rounds(); ++round) {
+    Tasks tasks(work.blocks());
     parallel_workers(
-        static_cast<int>(std::min<int64_t>(threads, blocks)), [&](int) {
+        static_cast<int>(std::min<int64_t>(threads, work.blocks())), [&](int) {
           int64_t i;
           if (!tasks.take(&i)) return;
-          TapeWorker worker(call);
+          TapeWorker worker(work.call());
           do {
-            body(worker, i / layout.col_blocks, i % layout.col_blocks);
+            work.run_block(worker, round, i);
           } while (tasks.take(&i));
-          if (streams) program.table.fence();
+          work.leave();
         });
-  };
-  switch (layout.pass) {
-    case Pass::single:
-      on_blocks(
-          [](TapeWorker& w, int64_t r, int64_t c) { w.run_single(r, c); });
-      break;
-    case Pass::phased:
-      on_blocks([](TapeWorker& w, int64_t r, int64_t) { w.run_phased(r); });
-      break;
-    case Pass::split: {
-      const int phases = static_cast<int>(schedule->phases.size());
-      for (int p = 0; p < phases; ++p) {
-        on_blocks(
-            [p](TapeWorker& w, int64_t r, int64_t c) { w.run_split(p, r, c); });
-        finish_split(call, p, threads);
-      }
-      TapeWorker worker(call);
-      for (int64_t row = 0; row < layout.rows; ++row) worker.write_rows(row);
-      break;
-    }
+    work.finish_round(round, threads);
   }
-  if (layout.pass != Pass::single || layout.row_blocks > 1)
-    merge_columns(call, threads);
+  work.finish(threads);
+}
+
+// In one parallel region, so that threads wait for one another once.
+void run_many(std::span<const Task> tasks) {
+  Traffic traffic;
+  for (const Task& task : tasks) traffic.add(task);
+  std::deque<Work> works;
+  std::vector<int64_t> ends;  // numbers of blocks up to each
+  double nanoseconds = 0;
+  int64_t blocks = 0;
+  for (const Task& task : tasks) {
+    Work& work = works.emplace_back(task, traffic);
+    if (work.rounds() > 1) {
+      works.pop_back();
+      run(task);
+      continue;
+    }
+    ends.push_back(blocks += work.blocks());
+    nanoseconds += work.nanoseconds();
+  }
+  const int threads = static_cast<int>(
+      std::min<int64_t>(useful_threads(nanoseconds, tasks[0].threads), blocks));
+  Tasks pieces(blocks);
+  parallel_workers(threads, [&](int) {
+    size_t k = 0;
+    int64_t i;
+    bool more = pieces.take(&i);
+    while (more) {
+      while (i >= ends[k]) ++k;
+      const Work& work = works[k];
+      const int64_t first = ends[k] - work.blocks();
+      TapeWorker worker(work.call());
+      do {
+        work.run_block(worker, 0, i - first);
+        more = pieces.take(&i);
+      } while (more && i < ends[k]);
+      work.leave();
+    }
+  });
+  for (const Work& work : works) {
+    work.finish_round(0, threads);
+    work.finish(threads);
+  }
 }
 
 size_t workspace(const Task& task) {
@@ -216,6 +333,7 @@ runtime::Kernel tape_kernel() {
   k.name = "tape";
   k.why_not = why_not;
   k.run = run;
+  k.run_many = run_many;
   k.workspace = workspace;
   k.strided = true;
   k.in_place = true;

@@ -12,9 +12,6 @@ using runtime::Operand;
 using runtime::Task;
 using Kind = Step::Kind;
 
-// Spaces of fewer elements are probably in a cache.
-constexpr int64_t kPrefetchElements = 1 << 18;
-
 // Memory of a thread for tiles; grows and is kept.
 class Scratch {
  public:
@@ -67,7 +64,7 @@ TapeWorker::TapeWorker(const TapeCall& call)
       program_(call.program),
       layout_(call.layout),
       multi_(layout_.tile_rows > 1),
-      prefetch_(layout_.rows * layout_.row_length >= kPrefetchElements) {
+      prefetch_(call.prefetch) {
   const auto aligned = [](int64_t n) { return (n + 63) / 64 * 64; };
   const int64_t tile_bytes =
       aligned(layout_.tile_rows * layout_.tile_cols * program_.max_size) + 64;

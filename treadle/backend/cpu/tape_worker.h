@@ -42,7 +42,7 @@ class Ahead {
     if (at_ == runs_.size()) return;
     for (; lines > 0; --lines) {
       Run& run = runs_[at_];
-      __builtin_prefetch(run.p, 0, 3);
+      __builtin_prefetch(run.p, 0, 2);
       run.p += kLine;
       if (run.p >= run.end && ++at_ == runs_.size()) return;
     }
@@ -66,6 +66,7 @@ struct TapeCall {
   const Schedule& schedule;
   SmallVector<bool, 8> direct;  // output: may be computed in place
   SmallVector<bool, 8> stream;  // output: written past the caches
+  bool prefetch;                // operands are probably in no cache
 };
 
 struct TapeRegister {
