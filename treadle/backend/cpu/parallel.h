@@ -1,5 +1,4 @@
-// Work spread over threads. This and parallel.cpp are the only files that know
-// OpenMP; a build with TREADLE_THREADS=std has a pool of plain threads instead.
+// Work spread over the threads of a team (team.h).
 //
 // How work is cut and who does it must not show in the result: tasks write to
 // places of their own, and sums keep one partial result per task, not per

@@ -38,13 +38,19 @@ class Ahead {
   int64_t share(int64_t weight) const {
     return (lines_ * weight + weight_ - 1) / weight_;
   }
+  // A line of each run in turn, so that the hardware sees all runs advance.
   void fetch(int64_t lines) {
-    if (at_ == runs_.size()) return;
-    for (; lines > 0; --lines) {
+    for (; lines > 0 && !runs_.empty(); --lines) {
+      if (at_ >= runs_.size()) at_ = 0;
       Run& run = runs_[at_];
-      __builtin_prefetch(run.p, 0, 2);
+      __builtin_prefetch(run.p, 0, 3);
       run.p += kLine;
-      if (run.p >= run.end && ++at_ == runs_.size()) return;
+      if (run.p < run.end) {
+        ++at_;
+      } else {
+        run = runs_.back();
+        runs_.pop_back();
+      }
     }
   }
 
