@@ -143,6 +143,7 @@ FAMILIES = {
     "whole": {"int", "bool"},
     "float32": {"float"},
 }
+LARGEST_SIZE = 200_000
 LARGEST = {"float16": 500.0, "bfloat16": 1e4}
 
 
@@ -150,7 +151,7 @@ def in_range(x):
     """Finite and not so large that everything after it would overflow."""
     if family_of(x.dtype) == "bool" or x.size == 0:
         return True
-    if x.size > 200_000:
+    if x.size > LARGEST_SIZE:
         return False
     if family_of(x.dtype) == "int":
         # Wide enough to see wrapping, small enough for shapes of counts.
@@ -386,6 +387,8 @@ class Maker:
             if not text:
                 return False
             value = eval(text, self.scope)
+            if isinstance(value, mlx.array) and value.size > LARGEST_SIZE:
+                return False
             mlx.eval(value)
         except NoOperandError:
             return False
