@@ -132,16 +132,23 @@ double vm::erfinv_of(double x) {
                             0.00943887047,
                             1.00167406,
                             2.83297682};
+  const bool tail = w > 16;  // beyond floats, where `far` was not fitted
   const auto& c = w < 5 ? near : far;
   w = w < 5 ? w - 2.5 : std::sqrt(w) - 3;
   double p = 0;
   for (double k : c) p = p * w + k;
   double y = p * x;
+  // Newton's method on the logarithm of erfc, which is nearly a parabola.
+  for (int step = 0; tail && step < 4; ++step) {
+    const double a = std::fabs(y), e = std::erfc(a);
+    const double off = std::log(e / (1 - std::fabs(x)));
+    y = std::copysign(a + 0.8862269254527580 * off * e * std::exp(a * a), x);
+  }
   for (int step = 0; step < 3; ++step) {
     const double a = std::fabs(y);
     // erf(y) - x, without cancellation in the tails.
-    const double tail = (1 - std::fabs(x)) - std::erfc(a);
-    const double off = a < 0.5 ? std::erf(y) - x : y < 0 ? -tail : tail;
+    const double rest = (1 - std::fabs(x)) - std::erfc(a);
+    const double off = a < 0.5 ? std::erf(y) - x : y < 0 ? -rest : rest;
     const double u = off / (1.1283791670955126 * std::exp(-y * y));
     y -= u / (1 + y * u);
   }
