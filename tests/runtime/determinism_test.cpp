@@ -3,11 +3,22 @@
 
 #include <gtest/gtest.h>
 
+#include "treadle/graph/record.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/random.h"
+#include "treadle/runtime/kernel.h"
 #include "treadle/transforms/autodiff.h"
 #include "treadle/treadle.h"
 
+#include "tests/cases/composed.h"
+#include "tests/cases/core.h"
+#include "tests/cases/cumulative.h"
+#include "tests/cases/elementwise.h"
+#include "tests/cases/fast.h"
+#include "tests/cases/indexing.h"
+#include "tests/cases/others.h"
+#include "tests/cases/sort.h"
+#include "tests/cases/spatial.h"
 #include "tests/runtime/fake_device.h"
 
 namespace treadle {
@@ -114,6 +125,128 @@ TEST(Determinism, ProductsDoNotDependOnThreadsWhenAskedNotTo) {
     expect_same_bits(
         products(new_stream(gpu)), one, std::to_string(threads) + " threads");
   }
+}
+
+// Every case row over a batch that is large enough to be shared, and its
+// gradient.
+Arrays batched(const testing::OpCase& c, Stream s) {
+  StreamScope scope(s);
+  testing::OpCase large = c;
+  int64_t elements = 1;
+  for (const testing::Input& in : c.inputs)
+    elements = std::max(elements, size_of(in.shape));
+  const int64_t batch = std::max<int64_t>(3, 60'000 / elements);
+  std::vector<int> axes(c.inputs.size(), 0), floating;
+  for (size_t i = 0; i < c.inputs.size(); ++i) {
+    Shape& shape = large.inputs[i].shape;
+    shape.insert(shape.begin(), batch);
+    if (c.inputs[i].differentiable && is_floating(c.inputs[i].dtype))
+      floating.push_back(int(i));
+  }
+  const ArraysFn f =
+      vmap([&](const Arrays& x) { return Arrays{c.f(x)}; }, axes);
+  const Arrays x = testing::draw(large);
+  Arrays out = f(x);
+  if (c.gradient && !floating.empty() && is_floating(out[0].dtype())) {
+    const ArraysFn loss = [&](const Arrays& v) { return Arrays{sum(f(v)[0])}; };
+    for (array& g : grad(loss, floating)(x)) out.push_back(g);
+  }
+  eval(out);
+  return out;
+}
+
+void expect_no_dependence_on_threads(const testing::OpCase& c) {
+  Arrays one;
+  {
+    testing::FakeDeviceScope scope(1);
+    for (const array& a : batched(c, new_stream(gpu)))
+      one.push_back(view(flatten(a), uint8));
+    eval(one);
+    for (const array& a : one) a.to_vector<uint8_t>();
+  }
+  for (int threads : {4, 3, 2}) {
+    testing::FakeDeviceScope scope(threads);
+    const Arrays many = batched(c, new_stream(gpu));
+    ASSERT_EQ(many.size(), one.size());
+    for (size_t i = 0; i < many.size(); ++i) {
+      EXPECT_EQ(view(flatten(many[i]), uint8).to_vector<uint8_t>(),
+                one[i].to_vector<uint8_t>())
+          << c.name << ", output " << i << ", " << threads << " threads";
+    }
+  }
+}
+
+// Writes by how many threads it may be computed.
+struct Threads : OpBase<Threads> {
+  static constexpr std::string_view op_name = "threads";
+  Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
+  Arrays jvp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override {
+    return not_differentiable(op_name);
+  }
+  Arrays vjp(const Arrays&,
+             const Arrays&,
+             const Arrays&,
+             Argnums) const override {
+    return not_differentiable(op_name);
+  }
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override {
+    return {{record(Threads{}, {x[0]}, resolve({}))}, {axes[0]}};
+  }
+};
+
+TEST(Determinism, TheComparisonOfRowsSeesADependence) {
+  runtime::Kernel kernel;
+  kernel.name = "threads";
+  kernel.why_not = [](const Op&, std::span<const Spec>, std::span<const Spec>) {
+    return std::string();
+  };
+  kernel.run = [](const runtime::Task& task) {
+    std::fill_n(static_cast<float*>(task.out[0].data),
+                size_of(task.out[0].shape),
+                float(task.threads));
+  };
+  runtime::kernel_table(Device::Type::cpu).add<Threads>({kernel});
+  testing::OpCase c;
+  c.name = "threads";
+  c.f = [](const Arrays& x) { return record(Threads{}, {x[0]}, resolve({})); };
+  c.inputs = {{{3, 4}}};
+  c.gradient = false;
+  for (int threads : {1, 4}) {
+    testing::FakeDeviceScope scope(threads);
+    const std::vector<float> got =
+        batched(c, new_stream(gpu))[0].to_vector<float>();
+    EXPECT_EQ(got.front(), float(threads));
+  }
+}
+
+// Everything when asked for it, and the library's own kernels without.
+TEST(Determinism, NoCaseRowDependsOnTheNumberOfThreads) {
+  for (bool asked : {true, false}) {
+    set_deterministic(asked);
+    for (const auto& table : {testing::elementwise_cases(),
+                              testing::core_cases(),
+                              testing::composed_cases(),
+                              testing::cumulative_cases(),
+                              testing::fast_cases(),
+                              testing::indexing_cases(),
+                              testing::other_cases(),
+                              testing::sort_cases(),
+                              testing::spatial_cases()}) {
+      for (const testing::OpCase& c : table) {
+        if (!c.mapped) continue;
+        const bool library = c.name.find("matmul") != c.name.npos ||
+                             c.name.find("conv") != c.name.npos ||
+                             c.name.find("mm") != c.name.npos ||
+                             c.name.find("inner") != c.name.npos ||
+                             c.name.find("tensordot") != c.name.npos;
+        if (asked || !library) expect_no_dependence_on_threads(c);
+      }
+    }
+  }
+  set_deterministic(false);
 }
 
 }  // namespace
