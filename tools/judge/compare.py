@@ -21,8 +21,8 @@ RUNS = 8
 
 # Functions of MLX that are off by more: the absolute error to add to the noise of their lines.
 MLX_ERRORS = {"m.erf(": 2e-5, "m.fast.rope(": 2e-5}
-# MLX adds in single precision one after another.
-SUMS = re.compile(r"m\.(sum|mean|var|std|cumsum|logsumexp|linalg\.norm)\(")
+# MLX adds in single precision one after another: units for each 256 elements.
+SUMS = re.compile(r"m\.(sum|mean|var|std|cumsum|logsumexp|softmax|linalg\.norm)\(")
 SUM_UNITS = 32
 # Derivatives such as 1 - y^2 lose digits that their inputs have: an absolute error of a unit of 1.
 TRANSFORM = re.compile(r"m\.(grad|value_and_grad|vjp|jvp)\(")
@@ -79,18 +79,20 @@ def numbers(x):
     return a.astype(np.complex128) if a.dtype.kind == "c" else a
 
 
-def noise(seed):
+def noise(seed, largest):
     """Moves the value of a line by up to one unit in the last place, or by the error of MLX's function."""
     rng = np.random.default_rng(seed)
 
     def n(x, error=0):
         if not isinstance(x, mlx.array) or dtype_of(x) not in EPSILON:
             return x
-        units = SUM_UNITS if error == "sum" and dtype_of(x) == "float32" else 1
+        units = SUM_UNITS * max(1, largest // 256) if error == "sum" and dtype_of(x) == "float32" else 1
         if error == "unit":
             error = 4 * EPSILON[dtype_of(x)]
-        if isinstance(error, float):
-            x = x + mlx.array(error * rng.integers(-1, 2, x.shape).astype(np.float32)).astype(x.dtype)
+        # What cancels is left with the rounding of its neighbours.
+        amount = error if isinstance(error, float) else 0.0
+        amount = mlx.maximum(amount, EPSILON[dtype_of(x)] / 16 * mlx.abs(mlx.stop_gradient(x)).max()) if x.size else 0
+        x = x + (amount * mlx.array(rng.integers(-1, 2, x.shape).astype(np.float32))).astype(x.dtype)
         # Inside vmap the noise is the same for every element of the batch.
         factor = 1 + units * EPSILON[dtype_of(x)] * rng.integers(-1, 2, x.shape)
         # 1 + e of a half type is a half, so nothing is rounded on the way.
@@ -129,7 +131,7 @@ def differences(program, got, want):
     runs = []
     sliced = program.slice(list(unsure))
     for seed in range(RUNS):
-        runs.append(sliced.run(mlx, noise(seed), "calls"))
+        runs.append(sliced.run(mlx, noise(seed, program.largest), "calls"))
     for name, (a, b, d) in unsure.items():
         spread, flips = np.zeros(b.shape), np.zeros(b.shape, bool)
         for run in runs:

@@ -91,6 +91,7 @@ class Program:
     seed: int
     lines: list
     outputs: list
+    largest: int = 0  # the most elements of a value
 
     def slice(self, outputs):
         """The lines that these outputs need."""
@@ -99,7 +100,7 @@ class Program:
             if line.target in need:
                 kept.append(line)
                 need |= line.uses()
-        return Program(self.seed, kept[::-1], list(outputs))
+        return Program(self.seed, kept[::-1], list(outputs), self.largest)
 
     def text(self, wrap=""):
         body = "".join(line.text("    ", wrap) for line in self.lines)
@@ -143,7 +144,8 @@ FAMILIES = {
     "whole": {"int", "bool"},
     "float32": {"float"},
 }
-LARGEST_SIZE = 200_000
+LARGEST_SIZE = 100_000
+LARGEST_ARGUMENT = 20_000
 LARGEST = {"float16": 500.0, "bfloat16": 1e4}
 
 
@@ -412,7 +414,7 @@ def function(maker, mapped):
     batch = None
     for _ in range(rng.randint(1, 3)):
         x = maker.pick("float")
-        if maker.size(x) == 0:
+        if not 0 < maker.size(x) <= LARGEST_ARGUMENT:
             raise NoOperandError
         shape, axis = maker.shape(x), None
         if mapped:
@@ -542,7 +544,7 @@ def make(seed):
             transform(maker)
         else:
             maker.step()
-    program = Program(seed, maker.lines, [])
+    program = Program(seed, maker.lines, [], max(x.size for x in maker.values.values()))
     used = set().union(*(line.uses() for line in maker.lines))
     program.outputs = [name for name in maker.values if name not in used or rng.random() < 0.3]
     return program

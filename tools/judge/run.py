@@ -60,7 +60,7 @@ def shrink(program, output, failing):
         return whole
     every = [line.target for line in program.lines if line.body is None and line.target != output]
     try:
-        values = Program(program.seed, program.lines, every).run(mlx)
+        values = Program(program.seed, program.lines, every, program.largest).run(mlx)
     except Exception:
         return program
     for target in reversed(every):
@@ -69,7 +69,7 @@ def shrink(program, output, failing):
         lines = [
             Line(target, literal(values[target]), True) if line.target == target else line for line in program.lines
         ]
-        smaller = Program(program.seed, lines, program.outputs).slice([output])
+        smaller = Program(program.seed, lines, program.outputs, program.largest).slice([output])
         if len(smaller.lines) <= len(program.lines) and fails(failing, smaller):
             program = smaller
     for line in program.lines:
@@ -112,7 +112,7 @@ def shrink_body(program, function, failing):
 
 def replaced(program, old, new):
     lines = [new if line is old else line for line in program.lines]
-    return Program(program.seed, lines, program.outputs).slice(program.outputs)
+    return Program(program.seed, lines, program.outputs, program.largest).slice(program.outputs)
 
 
 def report(program, output, what, failing):
