@@ -1,11 +1,15 @@
-"""The parity table of layers, tests/cases/nn_cases.json, which C++ runs too: what MLX's layers are and compute."""
+"""The parity table of layers, tests/cases/nn_cases.json: what MLX's layers are and compute. C++ runs it too, and gives
+the same bits."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import treadle
 import treadle.core as mx
 import treadle.nn as nn
 from treadle.utils import tree_flatten, tree_unflatten
@@ -53,8 +57,26 @@ def assert_is(value, expected, what):
     np.testing.assert_allclose(np.array(value).ravel(), expected["values"], rtol=2e-5, atol=2e-6, err_msg=what)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=name_of)
-def test_layer_is_and_computes_what_mlx_does(row):
+@pytest.fixture(scope="module")
+def cpp(tmp_path_factory):
+    """A function from a row's number to what C++ computes for it, bit by bit; None where C++ is not built."""
+    build = Path(treadle.__file__).parents[2]
+    program, library = build / "tests" / "nn_test", build / "lib" / "libtreadle.so"
+    if not os.access(program, os.X_OK) or program.stat().st_mtime < library.stat().st_mtime:
+        return lambda number: None
+    folder = tmp_path_factory.mktemp("parity")
+    run = [str(program), "--gtest_filter=Table/Parity.*", "--gtest_brief=1"]
+    subprocess.run(run, env=os.environ | {"PARITY_OUT": str(folder)}, cwd=TABLE.parents[2], check=True, timeout=300)
+
+    def bits_of(number):
+        lines = (line.split(":") for line in (folder / str(number)).read_text().splitlines())
+        return {name: np.array(values.split(), np.uint32) for name, values in lines}
+
+    return bits_of
+
+
+@pytest.mark.parametrize("number, row", list(enumerate(ROWS)), ids=[name_of(row) for row in ROWS])
+def test_layer_is_and_computes_what_mlx_does(number, row, cpp):
     layer = getattr(nn, row["class"])(*map(tuples, row["args"]), **{k: tuples(v) for k, v in row["kwargs"].items()})
     assert layer.train(row["training"]) is layer
     assert repr(layer) == row["repr"]
@@ -72,12 +94,24 @@ def test_layer_is_and_computes_what_mlx_does(row):
         return (y * fill(y.shape, 7)).sum(), y
 
     trainable = layer.trainable_parameters()
+    x_gradient = None
     if integers:
         (_, y), gradients = mx.value_and_grad(loss)(trainable, x)
     else:
         (_, y), (gradients, x_gradient) = mx.value_and_grad(loss, argnums=(0, 1))(trainable, x)
+    # All at once, as in C++: what is computed together may be rounded together.
+    mx.eval(y, gradients, x_gradient)
+    if not integers:
         assert_is(x_gradient, row["input_gradient"], "input gradient")
     layer.update(trainable)
+    bits = cpp(number)
+    if bits is not None:
+        ours = {"output": y, **tree_flatten(gradients, destination={})}
+        if not integers:
+            ours["input gradient"] = x_gradient
+        assert bits.keys() == ours.keys()
+        for name, value in ours.items():
+            assert np.array_equal(np.array(value.astype(mx.float32)).ravel().view(np.uint32), bits[name]), name
     assert_is(y, row["output"], "output")
     assert tree_flatten(gradients, destination={}).keys() == row["gradients"].keys()
     for name, gradient in tree_flatten(gradients):

@@ -1,6 +1,8 @@
 // The parity table, tests/cases/nn_cases.json: every row's names, shapes, repr,
 // output, gradients and state are those of MLX.
+#include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -414,6 +416,28 @@ void expect_described(const array& got,
   expect_values(got, expected["values"].get<std::vector<double>>(), tolerance);
 }
 
+// Writes numbers bit by bit into the folder PARITY_OUT, where the test in
+// Python asked for them: a file for each row, a line for each array.
+class Bits {
+ public:
+  explicit Bits(size_t row) {
+    if (const char* folder = std::getenv("PARITY_OUT")) {
+      file_.open(std::string(folder) + "/" + std::to_string(row));
+    }
+  }
+  void add(const std::string& name, const array& value) {
+    if (!file_.is_open()) return;
+    file_ << name << ":";
+    for (float v : value.to_vector<float>()) {
+      file_ << " " << std::bit_cast<uint32_t>(v);
+    }
+    file_ << "\n";
+  }
+
+ private:
+  std::ofstream file_;
+};
+
 TEST_P(Parity, IsThatOfMlx) {
   const Json& row = table()[GetParam()];
   SCOPED_TRACE(row["repr"].get<std::string>());
@@ -458,6 +482,18 @@ TEST_P(Parity, IsThatOfMlx) {
       },
       argnums)(in);
   for (size_t i = 0; i < slots.size(); ++i) *slots[i] = in[i + 1];
+
+  // All at once, as in Python: what is computed together may be rounded
+  // together.
+  Arrays all = gradients;
+  all.push_back(values[1]);
+  eval(all);
+  Bits bits(GetParam());
+  bits.add("output", values[1]);
+  if (!integers) bits.add("input gradient", gradients[0]);
+  for (size_t i = 0; i < trainable.size(); ++i) {
+    bits.add(trainable[i], gradients[i + !integers]);
+  }
 
   // Sums of a few dozen float32 products.
   constexpr double kTolerance = 4e-6;

@@ -37,11 +37,11 @@ array MultiHeadAttention::operator()(const array& queries,
                                      const array& values,
                                      const Mask& mask) const {
   ModuleScope scope(label());
-  return out_proj(multi_head_attention(query_proj(queries),
-                                       key_proj(keys),
-                                       value_proj(values),
-                                       num_heads_,
-                                       mask));
+  // In an order of our own, not the compiler's: sums of gradients have the same
+  // bits as in Python.
+  const array q = query_proj(queries), k = key_proj(keys),
+              v = value_proj(values);
+  return out_proj(multi_head_attention(q, k, v, num_heads_, mask));
 }
 
 }  // namespace treadle::nn
