@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "treadle/ops/at.h"
+
 #include "tests/support/op_check.h"
 
 namespace treadle::testing {
@@ -41,6 +43,16 @@ inline std::vector<OpCase> indexing_cases() {
       {"take_along_broadcast",
        [](A x) { return take_along_axis(x[0], x[1], 1); },
        {{{3, 4, 1}}, at({1, 2, 5})}},
+      {"at_two",
+       [](A x) {
+         return treadle::at(x[0], {At(x[1]), At(x[2])});
+       },
+       {{{4, 4, 2}}, at({5}), at({3, 1})}},
+      {"at_two_with_an_axis_between",
+       [](A x) {
+         return treadle::at(x[0], {At(x[1]), At(treadle::Range{}), At(x[2])});
+       },
+       {{{4, 3, 4}}, at({5}), at({5})}},
       {"scatter_add",
        scattered(ScatterMode::add, 0),
        {{{4, 3}}, at({6}), {{6, 3}}}},

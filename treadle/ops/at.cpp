@@ -15,6 +15,7 @@
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
+#include "treadle/ops/join_indices.h"
 #include "treadle/ops/masks.h"
 #include "treadle/ops/views.h"
 
@@ -347,37 +348,29 @@ array Place::positions(const array& y) const {
     wide |= !at.null() && (at.itemsize() == 8 || at.dtype() == uint32);
     between += use_[size_t(i)] == Use::kept;
   }
-  const Dtype dtype = wide || total > INT32_MAX ? int64 : int32;
-  array sum, outside;
-  int64_t stride = total;
+  JoinIndices op;
+  op.dtype = wide || total > INT32_MAX ? int64 : int32;
+  Shape full = group_;
+  for (int i = first_; i <= last_; ++i) {
+    if (use_[size_t(i)] == Use::kept) full.push_back(lengths_[size_t(i)]);
+  }
+  Arrays parts;
   size_t middle = 0;
   for (int i = first_; i <= last_; ++i) {
     const size_t k = size_t(i);
     if (use_[k] == Use::dropped) continue;
-    const int64_t n = lengths_[k];
-    stride = n == 0 ? 0 : stride / n;
+    op.lengths.push_back(lengths_[k]);
     array at;
     if (use_[k] == Use::gathered) {
-      Shape shape = with_ones(indices_[k].shape(), between);
-      at = reshape(astype(indices_[k], dtype), shape);
-      at = select(less(at, 0), add(at, n), at);
-      array bad = logical_or(less(at, 0), greater_equal(at, n));
-      outside = outside.null() ? bad : logical_or(outside, bad);
+      at = reshape(indices_[k], with_ones(indices_[k].shape(), between));
     } else {
       Shape shape(between - middle++, 1);
-      shape[0] = n;
-      at = reshape(arange(n, dtype), shape);
+      shape[0] = lengths_[k];
+      at = reshape(arange(lengths_[k], op.dtype), shape);
     }
-    at = multiply(at, stride);
-    sum = sum.null() ? at : add(sum, at);
+    parts.push_back(broadcast_to(at, full));
   }
-  // One past the end is an error of take and scatter.
-  array flat = select(outside, total, sum);
-  Shape shape = group_;
-  for (int i = first_; i <= last_; ++i) {
-    if (use_[size_t(i)] == Use::kept) shape.push_back(lengths_[size_t(i)]);
-  }
-  return broadcast_to(flat, shape);
+  return record_all(make_op(std::move(op)), std::move(parts), resolve({}))[0];
 }
 
 array Place::gathered(array y) const {

@@ -4,6 +4,7 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
+#include "treadle/backend/cpu/join_indices.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
@@ -35,6 +36,7 @@
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
+#include "treadle/ops/join_indices.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
@@ -82,6 +84,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Concatenate>({concatenate(), ref_concatenate()});
   table.add<Arange>({ref_arange()});
   table.add<RandomBits>({random_bits(), ref_random_bits()});
+  table.add<JoinIndices>({join_indices()});
   table.add<Take>({take(), ref_take()});
   table.add<TakeAlongAxis>({take_along_axis(), ref_take_along_axis()});
   table.add<Scatter>({scatter(), ref_scatter()});
