@@ -438,6 +438,8 @@ def function(maker, mapped):
     results = [line.target for line in inner.lines if family_of(inner.values[line.target].dtype) == "float"]
     if not results:
         raise NoOperandError
+    if (batch or 1) * max(x.size for x in inner.values.values()) > LARGEST_ARGUMENT:
+        raise NoOperandError  # some of MLX's rules make products of what they are given
     result = inner.values[results[-1]]
     line = Line(maker.fresh().replace("v", "f"), results[-1], False, parameters, inner.lines, str(result.dtype))
     if mapped:
