@@ -93,7 +93,7 @@ void one_row(Product* p) {
 // block saves a write and a read of it.
 int64_t packed_block(
     const Product& p, Dtype dtype, int threads, bool turned, bool followed) {
-  if (!p.batch.empty() || p.m < 256 || p.n * p.k < (1 << 17)) return 0;
+  if (!p.batch.empty() || p.m < 512 || p.n * p.k < (1 << 17)) return 0;
   const bool rows = p.b.order == Order::rows;
   const bool turns =
       p.m >= 1024 && p.n * p.k >= (is_half(dtype) ? 1 << 21 : 1 << 20);
