@@ -15,6 +15,14 @@ inline std::vector<OpCase> core_cases() {
       {"sum_first", [](A x) { return sum(x[0], 0, true); }, {{{3, 4}}}, 16},
       {"sum_middle", [](A x) { return sum(x[0], 1); }, {{{2, 3, 4}}}, 16},
       {"prod", [](A x) { return prod(x[0], -1); }, {{{3, 4}}}, 16},
+      {"prod_of_two",
+       [](A x) {
+         return prod(x[0], {0, 2});
+       },
+       {{{3, 2, 2}}}},
+      {"prod_with_zeros",
+       [](A x) { return prod(concatenate(x, -1), -1); },
+       {{{2, 2}, 0, 0}, {{2, 1}}}},
       {"max", [](A x) { return max(x[0], -1); }, {{{3, 4}}}},
       {"min", [](A x) { return min(x[0], 0); }, {{{3, 4}}}},
       {"mean",

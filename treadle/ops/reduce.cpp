@@ -7,6 +7,7 @@
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/product_of_others.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -78,14 +79,9 @@ Arrays Reduce::vjp(const Arrays& x,
     case ReduceKind::sum:
       return {broadcast_to(ct[0], shape)};
     case ReduceKind::prod: {
-      // The product of all other factors, also where some factors are zero.
-      array zero = equal(x[0], 0);
-      array zeros = sum(astype(zero, int32), axes, true);
-      array rest = prod(select(zero, 1, x[0]), axes, true);
-      array others =
-          select(zero,
-                 select(equal(zeros, 1), rest, 0),
-                 select(equal(zeros, 0), y[0] / select(zero, 1, x[0]), 0));
+      ProductOfOthers op;
+      op.axes = axes;
+      array others = record(std::move(op), {x[0], y[0]}, resolve({}));
       return {ct[0] * others};
     }
     case ReduceKind::max:
