@@ -42,6 +42,7 @@ MLX_FAULTS = [
     (r"(?s)(max|min)\w*\(.*m\.jvp\(", "at ties MLX's jvp of maximum and minimum is not the transpose of its vjp"),
     (r"(?s)(put\(|\.at\[|slice_update\().*vmap\(", "vmap of a slice that is updated writes to the wrong rows in MLX"),
     (r"(?s)m\.(all|any)\(.*(grad|vjp|jvp)\(", "MLX's all and any of a scalar are casts, and these pass gradients"),
+    (r"put\(\w+, np\.s_\[\.\.\.\], ", "MLX lets x[...] = y change the dtype of x, or pass gradients through bools"),
     (r"(?s)addmm\(.*jvp\(", "MLX's jvp of addmm forgets alpha"),
     (r"m\.(sum|prod)\(([va]\d+)\)", "MLX leaves the dtype of a sum of a scalar as it is"),
     (
