@@ -108,7 +108,7 @@ TREADLE_DTYPE_OF(complex64_t, complex64)
 template <class T>
 inline constexpr Dtype dtype_of = DtypeOf<T>::value;
 
-// Calls f.template operator()<T>() with the C++ type of t.
+// Calls f with the C++ type of t as its template argument.
 template <class F>
 decltype(auto) visit_dtype(Dtype t, F&& f) {
   switch (t) {
