@@ -476,12 +476,14 @@ class Builder {
             v < plan().values.size() && plan().values[v].place == Place::none;
         call.out[j].data = none || (j == 0 && passing) ? nullptr : &somewhere;
       }
-      const Task task{.op = *call.op,
-                      .in = call.in,
-                      .out = call.out,
-                      .space = call.space,
-                      .threads = threads_,
-                      .follow = follow ? &*follow : nullptr};
+      Task task{.op = *call.op,
+                .in = call.in,
+                .out = call.out,
+                .space = call.space,
+                .threads = threads_,
+                .follow = follow ? &*follow : nullptr};
+      if (call.kernel->prepare) call.prepared = call.kernel->prepare(task);
+      task.prepared = call.prepared.get();
       std::pair<int64_t, size_t> workspace;
       size_t work = call.kernel->workspace ? call.kernel->workspace(task) : 0;
       if (work > 0) {

@@ -34,7 +34,8 @@ struct Instance {
     std::vector<Operand> in, out;  // addresses are filled in by each run
     std::vector<Address> in_at, out_at;
     Shape space;
-    size_t workspace_at = 0;  // arena offset
+    std::shared_ptr<const void> prepared;  // by the kernel
+    size_t workspace_at = 0;               // arena offset
     bool has_workspace = false;
     uint32_t step = 0;        // of the plan; with `following`, that one's
     uint32_t first_step = 0;  // of the plan

@@ -2,6 +2,7 @@
 // and the table that lists the kernels of each op, fastest first.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ struct Task {
   uint32_t constant = 0;
   // What keep() made, of as many bytes as keeps() said.
   void* kept = nullptr;
+  // What prepare() made when the call was planned.
+  const void* prepared = nullptr;
   // What to do besides; only for kernels that said so. Output 0 is not wanted
   // itself when its data is null.
   const Follow* follow = nullptr;
@@ -61,6 +64,9 @@ struct Kernel {
                          std::span<const Spec> in,
                          std::span<const Spec> out) = nullptr;
   void (*run)(const Task& task) = nullptr;
+  // What the call's runs need besides, such as a plan of its own; made once,
+  // before workspace() is asked. null: nothing.
+  std::shared_ptr<const void> (*prepare)(const Task& task) = nullptr;
   // Scratch bytes for a call, 64-byte aligned; null: none.
   size_t (*workspace)(const Task& task) = nullptr;
   // False: inputs must be row-contiguous, the planner copies others.

@@ -1,9 +1,7 @@
 #include "treadle/runtime/loop.h"
 
 #include <cstring>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <vector>
 
@@ -31,16 +29,11 @@ struct Scratch {
   static constexpr size_t none = ~size_t(0);
 };
 
-// The body for one choice of wanted outputs. Its constants are numbers.
+// The body of one call. Its constants are numbers.
 struct Loop : BodyProgram {
   std::shared_ptr<Instance> instance;
   Scratch scratch;
-};
-
-// What is kept with the graph.
-struct Prepared {
-  std::mutex mutex;
-  std::map<std::vector<bool>, std::shared_ptr<const Loop>> loops;
+  std::vector<size_t> computed;  // which of all outputs
 };
 
 std::vector<bool> wanted_outputs(const Task& task, size_t num_carry) {
@@ -93,13 +86,6 @@ std::shared_ptr<Loop> make_loop(const Graph& graph,
     }
   }
   return all ? loop : loop_of(part, device);
-}
-
-Prepared& prepared_of(const Graph& graph) {
-  static std::mutex making;
-  std::lock_guard lock(making);
-  if (!graph.prepared) graph.prepared = std::make_shared<Prepared>();
-  return *static_cast<Prepared*>(graph.prepared.get());
 }
 
 // Which inputs of a call are the same in all steps.
@@ -187,26 +173,25 @@ size_t bytes_of(const Operand& o) {
 
 }  // namespace
 
-size_t loop_workspace(const Task& task, Device::Type device) {
+std::shared_ptr<const void> prepare_loop(const Task& task,
+                                         Device::Type device) {
   const Scan& op = static_cast<const Scan&>(task.op);
   const std::vector<bool> wanted = wanted_outputs(task, op.num_carry);
-  Prepared& prepared = prepared_of(*op.body);
-  const auto loop = make_loop(*op.body, wanted, device);
+  auto loop = make_loop(*op.body, wanted, device);
+  for (size_t j = 0; j < wanted.size(); ++j) {
+    if (wanted[j]) loop->computed.push_back(j);
+  }
   loop->scratch = scratch_of(*loop, op, task.threads);
-  std::lock_guard lock(prepared.mutex);
-  prepared.loops[wanted] = loop;
-  return loop->scratch.bytes;
+  return loop;
+}
+
+size_t loop_workspace(const Task& task) {
+  return static_cast<const Loop*>(task.prepared)->scratch.bytes;
 }
 
 void run_loop(const Task& task, Device device) {
   const Scan& op = static_cast<const Scan&>(task.op);
-  const std::vector<bool> wanted = wanted_outputs(task, op.num_carry);
-  std::shared_ptr<const Loop> loop;
-  {
-    Prepared& prepared = prepared_of(*op.body);
-    std::lock_guard lock(prepared.mutex);
-    loop = prepared.loops.at(wanted);
-  }
+  const Loop* const loop = static_cast<const Loop*>(task.prepared);
   const Instance& in = *loop->instance;
   const Scratch& scratch = loop->scratch;
   char* memory = static_cast<char*>(task.workspace);
@@ -243,11 +228,7 @@ void run_loop(const Task& task, Device device) {
     }
   }
   if (steps > 1) keep_constants(*loop, op, task.threads, memory, run);
-  // Outputs that are computed: their place in the list of all.
-  std::vector<size_t> output;
-  for (size_t j = 0; j < wanted.size(); ++j) {
-    if (wanted[j]) output.push_back(j);
-  }
+  const std::vector<size_t>& output = loop->computed;
   auto address = [&](uint32_t v) {
     const Spec& spec = loop->program.spec(in.plan->values[v].spec);
     return static_cast<char*>(run.base[in.roots[v]]) +

@@ -169,7 +169,8 @@ class Execution {
                              ? run_.arena_base + call.workspace_at
                              : nullptr,
             .threads = threads_,
-            .kept = run_.kept.empty() ? nullptr : run_.kept[number]};
+            .kept = run_.kept.empty() ? nullptr : run_.kept[number],
+            .prepared = call.prepared.get()};
   }
 
   void one(Instance::Call& call) {

@@ -9,9 +9,10 @@ runtime::Kernel loop_scan() {
   k.why_not = [](const Op&, std::span<const Spec>, std::span<const Spec>) {
     return std::string();
   };
-  k.workspace = [](const runtime::Task& task) {
-    return runtime::loop_workspace(task, Device::Type::cpu);
+  k.prepare = [](const runtime::Task& task) {
+    return runtime::prepare_loop(task, Device::Type::cpu);
   };
+  k.workspace = runtime::loop_workspace;
   k.run = [](const runtime::Task& task) {
     runtime::run_loop(task, treadle::cpu);
   };
