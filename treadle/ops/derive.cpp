@@ -2,6 +2,7 @@
 
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
+#include "treadle/ops/create.h"
 #include "treadle/ops/views.h"
 #include "treadle/ops/walk.h"
 
@@ -48,6 +49,19 @@ Arrays vjp_by_expansion(const Op& op,
   Arrays in;
   for (int a : args) in.push_back(e.inputs[size_t(a)]);
   return pullback(e.outputs, ct, in, e.trace.first_seq());
+}
+
+Arrays vjp_by_transposition(const Op& op,
+                            const Arrays& x,
+                            const Arrays& y,
+                            const Arrays& ct,
+                            Argnums args) {
+  Trace trace{std::string(op.name())};
+  // A linear map's transpose reads no tangent: zeros, never computed.
+  Arrays zero;
+  for (int a : args) zero.push_back(zeros_like(x[size_t(a)]));
+  Arrays t = identities(zero);
+  return pullback(op.jvp(x, y, t, args), ct, t, trace.first_seq());
 }
 
 Mapped vmap_by_expansion(const Op& op,

@@ -21,6 +21,13 @@ Arrays vjp_by_expansion(const Op& op,
                         const Arrays& x,
                         const Arrays& ct,
                         Argnums args);
+// The cotangents of an op whose jvp is written in other ops: the reverse walk
+// over what it records on tangents, of which it is a linear function.
+Arrays vjp_by_transposition(const Op& op,
+                            const Arrays& x,
+                            const Arrays& y,
+                            const Arrays& ct,
+                            Argnums args);
 Mapped vmap_by_expansion(const Op& op,
                          const Arrays& x,
                          std::span<const int> axes);
