@@ -53,6 +53,7 @@
 #include "treadle/ops/gather.h"
 #include "treadle/ops/hadamard.h"
 #include "treadle/ops/index.h"
+#include "treadle/ops/linalg.h"
 #include "treadle/ops/masks.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/norms.h"

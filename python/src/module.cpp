@@ -42,6 +42,7 @@ NB_MODULE(_core, m) {
   bind_numbers(m);
   bind_arrange(m);
   bind_products(m);
+  bind_linalg(m);
   bind_reinterpret(m);
   bind_cumulative(m);
   bind_sort(m);

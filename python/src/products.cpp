@@ -1,7 +1,6 @@
-// Products over chosen axes, and norms.
+// Products over chosen axes.
 #include "treadle/ops/products.h"
 
-#include <cmath>
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,37 +19,6 @@ namespace treadle::python {
 namespace {
 
 using S = StreamOrDevice;
-
-array norm_any(const array& a,
-               nb::handle ord,
-               const std::optional<AxisOrAxes>& axis,
-               bool keepdims,
-               const S& s) {
-  std::optional<Axes> axes;
-  if (axis) axes = axis->axes;
-  bool frobenius = nb::isinstance<nb::str>(ord);
-  if (frobenius) {
-    std::string name = nb::cast<std::string>(ord);
-    if (name == "nuc") {
-      not_there("[norm] the nuclear norm is not there yet.");
-    }
-    size_t count = axes ? axes->size() : size_t(a.ndim());
-    if ((name != "fro" && name != "f") || count != 2) {
-      invalid("norm",
-              "order '" + name + "' over " + std::to_string(count) +
-                  " axes is not supported; expected 'fro' over two.");
-    }
-  }
-  if (ord.is_none() || frobenius) {
-    return linalg::norm(a, axes ? AxisArg(*axes) : AxisArg(), keepdims, s);
-  }
-  double p = nb::cast<double>(ord);
-  size_t count = axes ? axes->size() : size_t(a.ndim());
-  if (count == 2 && std::abs(p) == 2) {
-    not_there("[norm] spectral norms of matrices are not there yet.");
-  }
-  return linalg::norm(a, p, axes, keepdims, s);
-}
 
 }  // namespace
 
@@ -133,23 +101,6 @@ void bind_products(nb::module_& m) {
       stream,
       "The Walsh-Hadamard transform along the last axis, of length m 2^k with "
       "m one of 1, 12, 20, 28, times scale: 1 / sqrt(length) by default.");
-  nb::module_ linalg = m.def_submodule("linalg", "Linear algebra.");
-  linalg.def(
-      "norm",
-      [](const array& a,
-         nb::object ord,
-         const std::optional<AxisOrAxes>& axis,
-         bool keepdims,
-         const S& s) { return wrap(norm_any(a, ord, axis, keepdims, s)); },
-      a,
-      nb::arg("ord") = nb::none(),
-      nb::arg("axis") = nb::none(),
-      nb::arg("keepdims") = false,
-      kw,
-      stream,
-      "The norm of vectors (one axis) or matrices (two): None or 'fro' the "
-      "square root of the sum of squares, else of an order.");
-  m.attr("matrix_norm") = linalg.attr("norm");
 }
 
 }  // namespace treadle::python

@@ -1,7 +1,6 @@
 #include "treadle/ops/products.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
@@ -113,82 +112,4 @@ array tensordot(const array& a, const array& b, int axes, StreamOrDevice s) {
   return tensordot(a, b, axes_a, axes_b, s);
 }
 
-namespace linalg {
-
-namespace {
-
-array vector_norm(
-    const array& x, double ord, int axis, bool keepdims, StreamOrDevice s) {
-  if (ord == 0) {
-    Dtype d = at_least_float(x.dtype());
-    d = is_complex(d) ? float32 : d;
-    return sum(astype(not_equal(x, 0, s), d, s), axis, keepdims, s);
-  }
-  array a = abs(x, s);
-  if (!is_inexact(a.dtype())) a = astype(a, float32, s);
-  if (std::isinf(ord)) {
-    return ord > 0 ? max(a, axis, keepdims, s) : min(a, axis, keepdims, s);
-  }
-  if (ord == 1) return sum(a, axis, keepdims, s);
-  if (ord == 2) return sqrt(sum(square(a, s), axis, keepdims, s), s);
-  return power(sum(power(a, ord, s), axis, keepdims, s), 1 / ord, s);
-}
-
-array matrix_norm(const array& x,
-                  double ord,
-                  int rows,
-                  int columns,
-                  bool keepdims,
-                  StreamOrDevice s) {
-  // Sums run down the columns for 1 and along the rows for inf.
-  bool down = std::abs(ord) == 1;
-  if (!down && !std::isinf(ord)) {
-    invalid("norm",
-            fmt::format("order {} of a matrix is not supported; expected "
-                        "1, -1, inf or -inf.",
-                        ord));
-  }
-  array a = abs(x, s);
-  if (!is_inexact(a.dtype())) a = astype(a, float32, s);
-  array sums = sum(a, down ? rows : columns, true, s);
-  Axes both{rows, columns};
-  return ord > 0 ? max(sums, both, keepdims, s) : min(sums, both, keepdims, s);
-}
-
-}  // namespace
-
-array norm(const array& x,
-           const AxisArg& axis,
-           bool keepdims,
-           StreamOrDevice s) {
-  array a = is_complex(x.dtype()) ? abs(x, s) : x;
-  if (!is_inexact(a.dtype())) a = astype(a, float32, s);
-  return sqrt(sum(square(a, s), axis, keepdims, s), s);
-}
-
-array norm(const array& x,
-           double ord,
-           const std::optional<Axes>& axes,
-           bool keepdims,
-           StreamOrDevice s) {
-  Axes over = axes.value_or(Axes{});
-  if (!axes) {
-    for (int i = 0; i < x.ndim(); ++i) over.push_back(i);
-  }
-  for (int& i : over) i = normalize_axis("norm", i, x.shape().size());
-  // Of complex numbers the result is complex too, as in MLX.
-  Dtype d = is_complex(x.dtype()) ? complex64 : at_least_float(x.dtype());
-  if (over.size() == 1) {
-    return astype(vector_norm(x, ord, over[0], keepdims, s), d, s);
-  }
-  if (over.size() != 2 || over[0] == over[1]) {
-    invalid("norm",
-            fmt::format("an order needs one axis or two different ones; "
-                        "got {}.",
-                        over.size()));
-  }
-  return astype(matrix_norm(x, ord, over[0], over[1], keepdims, s), d, s);
-}
-
-}  // namespace linalg
 }  // namespace treadle

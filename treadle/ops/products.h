@@ -1,9 +1,5 @@
-// Products of vectors, matrices and tensors over chosen axes, and norms.
+// Products of vectors, matrices and tensors over chosen axes.
 #pragma once
-
-#include <optional>
-#include <string>
-#include <variant>
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/reduce.h"
@@ -35,24 +31,4 @@ array tensordot(const array& a,
                 int axes = 2,
                 StreamOrDevice s = {});
 
-namespace linalg {
-
-// Of all elements, or over one axis (vectors) or two (matrices): the square
-// root of the sum of squares.
-array norm(const array& x,
-           const AxisArg& axis = {},
-           bool keepdims = false,
-           StreamOrDevice s = {});
-// The norm of order `ord`. Vectors: sum of |x|^p to the power 1/p; the largest
-// (inf) or smallest (-inf) |x|; the number of elements that are not 0 (0).
-// Matrices: the largest (1) or smallest (-1) sum of |x| down a column, the same
-// along a row (inf, -inf). Without axes x has one or two. complex64 gives
-// complex64.
-array norm(const array& x,
-           double ord,
-           const std::optional<Axes>& axes = {},
-           bool keepdims = false,
-           StreamOrDevice s = {});
-
-}  // namespace linalg
 }  // namespace treadle

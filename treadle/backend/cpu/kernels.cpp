@@ -5,6 +5,7 @@
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
 #include "treadle/backend/cpu/join_indices.h"
+#include "treadle/backend/cpu/linalg.h"
 #include "treadle/backend/cpu/matmul.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
@@ -76,6 +77,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Sort>({sort(), ref_sort()});
   table.add<ArgSort>({argsort(), ref_argsort()});
   table.add<SearchSorted>({searchsorted(), ref_searchsorted()});
+  register_linalg(table);
   table.add<SymmetricRoot>({ref_symmetric_root()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});

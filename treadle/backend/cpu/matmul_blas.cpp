@@ -6,23 +6,16 @@
 
 #include <cblas.h>
 
+#include "treadle/backend/cpu/openblas.h"
 #include "treadle/backend/cpu/parallel.h"
-#include "treadle/backend/cpu/shared_library.h"
 
 namespace treadle::backend::cpu {
 
 namespace {
 
-constinit SharedLibrary library("OpenBLAS", TREADLE_OPENBLAS_LIBRARY);
-
-#define TREADLE_IMPORT(name)                                     \
-  constinit const Imported<decltype(scipy_##name)> name(library, \
-                                                        "scipy_" #name);
-TREADLE_IMPORT(cblas_sgemm)
-TREADLE_IMPORT(cblas_dgemm)
-TREADLE_IMPORT(cblas_cgemm)
-TREADLE_IMPORT(openblas_set_num_threads)
-#undef TREADLE_IMPORT
+TREADLE_IMPORT_OPENBLAS(cblas_sgemm)
+TREADLE_IMPORT_OPENBLAS(cblas_dgemm)
+TREADLE_IMPORT_OPENBLAS(cblas_cgemm)
 
 CBLAS_TRANSPOSE order_of(const Factor& f) {
   return f.order == Factor::Order::columns ? CblasTrans : CblasNoTrans;
@@ -75,12 +68,7 @@ void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
 }  // namespace
 
 void blas_matmul(const Product& p, int threads) {
-  // Threads are ours: a second pool would compete with it for the cores.
-  static const bool single = [] {
-    openblas_set_num_threads(1);
-    return true;
-  }();
-  (void)single;
+  prepare_openblas();
   const int64_t size = int64_t(size_of(p.dtype));
   // Blocks do not depend on the number of threads, and so no bit does.
   const int64_t rows =

@@ -1,0 +1,59 @@
+// Systems of equations and inverses: ops over the last two axes of their
+// inputs, float32 or float64, with equal batch axes (record broadcasts them).
+// Inputs may be strided: a transpose costs no copy.
+#pragma once
+
+#include "treadle/graph/array.h"
+#include "treadle/graph/op.h"
+
+namespace treadle::linalg {
+
+#define TREADLE_RULES                                                          \
+  Specs infer(std::span<const Spec> in) const override;                        \
+  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
+      const override;                                                          \
+  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
+      const override;                                                          \
+  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+
+// a (..., N, N), of which one triangle is read, b (..., N, K) -> x (..., N, K)
+// with a x = b. Unit: the diagonal counts as ones. Throws std::runtime_error
+// when a 0 is on the diagonal.
+struct TriangularSolve : OpBase<TriangularSolve> {
+  static constexpr std::string_view op_name = "linalg.solve_triangular";
+  bool upper = false, unit = false;
+  auto fields() const { return std::tie(upper, unit); }
+  TREADLE_RULES
+};
+
+// a (..., N, N), its factors packed (..., N, N) and order (..., N) by Lu, b
+// (..., N, K) -> x (..., N, K) with a x = b, or a^T x = b. Only the factors are
+// read; a is there for the derivative, which solves with the same factors.
+// Throws std::runtime_error when a is singular.
+struct LuSolve : OpBase<LuSolve> {
+  static constexpr std::string_view op_name = "linalg.solve";
+  bool transposed = false;
+  auto fields() const { return std::tie(transposed); }
+  TREADLE_RULES
+};
+
+// a (..., N, N) -> its inverse; of the lower or upper triangle alone when
+// `kind` says so. Throws std::runtime_error when there is none.
+struct Inverse : OpBase<Inverse> {
+  static constexpr std::string_view op_name = "linalg.inv";
+  enum class Kind : uint8_t { general, lower, upper };
+  Kind kind = Kind::general;
+  auto fields() const { return std::tie(kind); }
+  TREADLE_RULES
+};
+
+// a (..., N, N) -> adj(a), the transpose of its cofactors: a adj(a) = det(a) I.
+// Exists for every matrix; its own derivative for invertible ones.
+struct Adjugate : OpBase<Adjugate> {
+  static constexpr std::string_view op_name = "linalg.adjugate";
+  TREADLE_RULES
+};
+
+#undef TREADLE_RULES
+
+}  // namespace treadle::linalg
