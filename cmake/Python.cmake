@@ -34,7 +34,7 @@ set_target_properties(_core PROPERTIES
 
 # A sanitized extension cannot be imported by a plain interpreter, which is what writes the stubs.
 if(NOT TREADLE_SANITIZE)
-  set(stubs __init__ cuda fast linalg metal random)
+  set(stubs __init__ cuda fast fft linalg metal random)
   list(TRANSFORM stubs REPLACE ".+" "${python_package}/_core/\\0.pyi")
   nanobind_add_stub(_core_stub
     MODULE treadle._core

@@ -21,6 +21,8 @@ void bind_numbers(nanobind::module_& m);
 void bind_arrange(nanobind::module_& m);
 void bind_products(nanobind::module_& m);
 void bind_linalg(nanobind::module_& m);
+void bind_einsum(nanobind::module_& m);
+void bind_fft(nanobind::module_& m);
 void bind_cumulative(nanobind::module_& m);
 void bind_sort(nanobind::module_& m);
 void bind_reinterpret(nanobind::module_& m);

@@ -43,6 +43,8 @@ NB_MODULE(_core, m) {
   bind_arrange(m);
   bind_products(m);
   bind_linalg(m);
+  bind_einsum(m);
+  bind_fft(m);
   bind_reinterpret(m);
   bind_cumulative(m);
   bind_sort(m);

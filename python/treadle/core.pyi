@@ -4,6 +4,7 @@ from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
 from treadle._core import cuda as cuda
 from treadle._core import fast as fast
+from treadle._core import fft as fft
 from treadle._core import linalg as linalg
 from treadle._core import metal as metal
 from treadle._core import random as random

@@ -4,6 +4,7 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
+#include "treadle/backend/cpu/fft.h"
 #include "treadle/backend/cpu/join_indices.h"
 #include "treadle/backend/cpu/linalg.h"
 #include "treadle/backend/cpu/matmul.h"
@@ -16,6 +17,7 @@
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/cumulative.h"
 #include "treadle/backend/cpu/ref/elementwise.h"
+#include "treadle/backend/cpu/ref/fft.h"
 #include "treadle/backend/cpu/ref/index.h"
 #include "treadle/backend/cpu/ref/matmul.h"
 #include "treadle/backend/cpu/ref/move.h"
@@ -36,6 +38,7 @@
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/fft.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/join_indices.h"
 #include "treadle/ops/matmul.h"
@@ -78,6 +81,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<ArgSort>({argsort(), ref_argsort()});
   table.add<SearchSorted>({searchsorted(), ref_searchsorted()});
   register_linalg(table);
+  table.add<fft::Fft>({ducc_fft(), ref_fft()});
   table.add<SymmetricRoot>({ref_symmetric_root()});
   table.add<AsType>({ref_astype()});
   table.add<Contiguous>({contiguous(), ref_contiguous()});
