@@ -6,12 +6,12 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/ops/arrange.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
-#include "treadle/ops/matmul.h"
+#include "treadle/ops/linalg.h"
 #include "treadle/ops/random.h"
-#include "treadle/ops/reduce.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/views.h"
 
@@ -122,41 +122,6 @@ Initializer sparse(double sparsity, double mean, double std, Dtype dtype) {
   });
 }
 
-namespace {
-
-// x without its parts along the rows of q, which are orthonormal. Twice,
-// because what rounding leaves the first time is large beside a small rest.
-array without(array x, const array& q) {
-  for (int pass = 0; pass < 2; ++pass) {
-    x = x - matmul(matmul(x, transpose(q)), q);
-  }
-  return x;
-}
-
-// Gram and Schmidt on the rows of x (M, N), M <= N, in blocks, so that most of
-// the work is in large products.
-array orthonormal_rows(const array& x) {
-  constexpr int64_t kBlock = 32;
-  const int64_t rows = x.shape(0), length = x.shape(1);
-  array all;
-  for (int64_t at = 0; at < rows; at += kBlock) {
-    const int64_t end = std::min(rows, at + kBlock);
-    array rest = slice(x, {at, 0}, {end, length});
-    if (!all.null()) rest = without(rest, all);
-    array block;
-    for (int64_t i = 0; i < end - at; ++i) {
-      array v = slice(rest, {i, 0}, {i + 1, length});
-      if (!block.null()) v = without(v, block);
-      v = v * rsqrt(sum(square(v)));
-      block = block.null() ? v : concatenate({block, v}, 0);
-    }
-    all = all.null() ? block : concatenate({all, block}, 0);
-  }
-  return all;
-}
-
-}  // namespace
-
 Initializer orthogonal(double gain, Dtype dtype) {
   return Initializer([=](const Shape& shape) {
     if (shape.size() != 2) {
@@ -165,10 +130,12 @@ Initializer orthogonal(double gain, Dtype dtype) {
           fmt::format("the shape is {}; expected two axes.", to_string(shape)));
     }
     const int64_t n = std::max(shape[0], shape[1]);
-    array x = transpose(random::normal({n, n}));
-    array q = orthonormal_rows(slice(x, {0, 0}, {shape[1], n}));
-    return astype(gain * transpose(slice(q, {0, 0}, {shape[1], shape[0]})),
-                  dtype);
+    // The first columns of the factor are that of the first columns. Signs that
+    // make R's diagonal positive make it unique.
+    array x = slice(random::normal({n, n}), {0, 0}, {n, shape[1]});
+    auto [q, r] = linalg::qr(x, cpu);
+    q = slice(q * sign(diagonal(r)), {0, 0}, shape);
+    return astype(gain * q, dtype);
   });
 }
 
