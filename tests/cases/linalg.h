@@ -152,6 +152,16 @@ inline std::vector<OpCase> factor_cases() {
        [](A x) { return linalg::eigvalsh(symmetric(x[0])); },
        {{{4, 4}}},
        32},
+      {"eigvals",
+       [](A x) { return sort(real(linalg::eigvals(symmetric(x[0])))); },
+       {{{2, 4, 4}}},
+       32,
+       false},
+      {"eig",
+       [](A x) { return abs(linalg::eig(apart(x[0])).second); },
+       {{{4, 4}}},
+       64,
+       false},
   };
 }
 

@@ -23,7 +23,9 @@
 #include "tests/cases/elementwise.h"
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
+#include "tests/cases/linalg.h"
 #include "tests/cases/others.h"
+#include "tests/cases/products.h"
 #include "tests/cases/sort.h"
 #include "tests/cases/spatial.h"
 
@@ -71,7 +73,7 @@ std::set<std::string> found_in(const fs::path& folder,
 // Every op there is: the rows, and what declares an op_name.
 std::set<std::string> ops_of_the_sources() {
   std::set<std::string> names =
-      found_in("treadle", R"re(^\s+static .*op_name = "(\w+)")re");
+      found_in("treadle", R"re(^\s+static .*op_name = "([\w.]+)")re");
   for (const RowInfo& row : kRows) names.insert(std::string(row.name));
   // Asked for its derivative alone, by product_of_others.
   EXPECT_EQ(names.erase("product_tree"), 1u);
@@ -94,11 +96,15 @@ std::vector<OpCase> all_cases() {
                             core_cases(),
                             composed_cases(),
                             cumulative_cases(),
+                            einsum_cases(),
+                            factor_cases(),
                             fast_cases(),
+                            fft_cases(),
                             indexing_cases(),
                             other_cases(),
                             sort_cases(),
-                            spatial_cases()}) {
+                            spatial_cases(),
+                            system_cases()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

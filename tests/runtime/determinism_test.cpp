@@ -17,6 +17,7 @@
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
 #include "tests/cases/others.h"
+#include "tests/cases/products.h"
 #include "tests/cases/sort.h"
 #include "tests/cases/spatial.h"
 #include "tests/runtime/fake_device.h"
@@ -231,6 +232,7 @@ TEST(Determinism, NoCaseRowDependsOnTheNumberOfThreads) {
                               testing::composed_cases(),
                               testing::cumulative_cases(),
                               testing::fast_cases(),
+                              testing::fft_cases(),
                               testing::indexing_cases(),
                               testing::other_cases(),
                               testing::sort_cases(),

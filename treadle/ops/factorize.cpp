@@ -19,7 +19,7 @@ namespace treadle::linalg {
 
 namespace {
 
-array symmetric(const array& x) { return 0.5 * (x + turned(x)); }
+array symmetrized(const array& x) { return 0.5 * (x + turned(x)); }
 
 // x with a x = b and, from the right, with x a = b; a triangular.
 array left_solved(const array& a,
@@ -97,7 +97,7 @@ Arrays Cholesky::jvp(const Arrays&,
   if (t[0].null()) return {array()};
   const array& l = y[0];
   array s =
-      right_solved(turned(l), left_solved(l, symmetric(t[0]), false), true);
+      right_solved(turned(l), left_solved(l, symmetrized(t[0]), false), true);
   array half = tril(s, -1) + 0.5 * (s * identity_like(s));
   return {matmul(l, half)};
 }
@@ -298,7 +298,7 @@ Arrays Eigh::jvp(const Arrays& x,
   Arrays f = y;
   if (!vectors) f = record_all(make_op(Eigh()), {x[0]}, resolve({}));
   const array &w = f[0], &v = f[1];
-  const array p = matmul(turned(v), matmul(symmetric(t[0]), v));
+  const array p = matmul(turned(v), matmul(symmetrized(t[0]), v));
   const array dw = diagonal(p, 0, -2, -1);
   if (!vectors) return {dw};
   const array gaps =
