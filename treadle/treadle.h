@@ -5,6 +5,7 @@
 #include "treadle/graph/dot.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/tree.h"
+#include "treadle/io/function.h"
 #include "treadle/io/gguf.h"
 #include "treadle/io/npy.h"
 #include "treadle/io/safetensors.h"

@@ -10,7 +10,6 @@
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
-#include "treadle/ops/views.h"
 
 #include "bindings.h"
 #include "transformed.h"
@@ -75,6 +74,12 @@ GradArgs grad_args(const IntArg& nums, const NameArg& names, const char* op) {
   } else {
     a.nums = std::get<std::vector<int>>(*nums);
   }
+  if (a.nums.empty() && a.names.empty()) {
+    invalid(op, "got no argnums and no argnames: nothing to differentiate.");
+  }
+  // Gradients come in the order of the arguments, as in MLX.
+  std::sort(a.nums.begin(), a.nums.end());
+  std::sort(a.names.begin(), a.names.end());
   a.one = a.nums.size() == 1;
   for (size_t i = 0; i < a.nums.size(); ++i) {
     if (a.nums[i] < 0) {
@@ -323,16 +328,18 @@ nb::object vmap_call(const Transformed& t,
     out_form = flatten(returned, &out);
     return out;
   };
-  Arrays out = vmap(f, in_axes)(inputs);
-  std::vector<std::optional<int>> out_axes;
-  spread_axes(out_form, axes_pair[1], &out_axes);
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (!out_axes[i]) {
-      invalid("vmap", "an out_axis of None is not there yet; expected an int.");
+  auto axes_of = [&](const Arrays& results) {
+    std::vector<std::optional<int>> axes;
+    spread_axes(out_form, axes_pair[1], &axes);
+    std::vector<int> out;
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const size_t ndim = results[i].shape().size() + 1;
+      out.push_back(axes[i] ? normalize_axis("vmap", *axes[i], ndim)
+                            : kNotMapped);
     }
-    int axis = normalize_axis("vmap", *out_axes[i], out[i].shape().size());
-    if (axis != 0) out[i] = moveaxis(out[i], 0, axis);
-  }
+    return out;
+  };
+  Arrays out = vmap(f, in_axes, axes_of)(inputs);
   return build(out_form, out);
 }
 

@@ -61,6 +61,13 @@ bool is_available(Device d) {
   return d.index >= 0 && d.index < device_count(d.type);
 }
 
+// A device of this machine.
+Device present(nb::handle h, const char* op) {
+  const Device d = to_device(h);
+  if (!is_available(d)) invalid(op, "there is no " + to_string(d) + ".");
+  return d;
+}
+
 // The first "key : value" line of a /proc file.
 std::string proc_value(const char* file, const std::string& key) {
   std::ifstream in(file);
@@ -176,11 +183,7 @@ void bind_device(nb::module_& m) {
   m.def(
       "set_default_device",
       [](nb::handle h) {
-        Device d = to_device(h);
-        if (!is_available(d)) {
-          invalid("set_default_device", "there is no " + to_string(d) + ".");
-        }
-        set_default_device(d);
+        set_default_device(present(h, "set_default_device"));
       },
       nb::arg("device"),
       "Sets the device of operations without one.");
@@ -203,7 +206,7 @@ void bind_device(nb::module_& m) {
 
   m.def(
       "default_stream",
-      [](nb::handle d) { return default_stream(to_device(d)); },
+      [](nb::handle d) { return default_stream(present(d, "default_stream")); },
       nb::arg("device"),
       "The stream of a device's operations without one.");
   m.def("set_default_stream",
@@ -212,19 +215,22 @@ void bind_device(nb::module_& m) {
         "Makes it the default stream of its device.");
   m.def(
       "new_stream",
-      [](nb::handle d) { return new_stream(to_device(d)); },
+      [](nb::handle d) { return new_stream(present(d, "new_stream")); },
       nb::arg("device"),
       "Another stream on a device.");
   m.def(
       "new_thread_unsafe_stream",
-      [](nb::handle d) { return new_stream(to_device(d)); },
+      [](nb::handle d) {
+        return new_stream(present(d, "new_thread_unsafe_stream"));
+      },
       nb::arg("device"),
       "Another stream on a device; any stream serves all threads.");
   m.def(
       "new_thread_local_stream",
       [](nb::handle d) {
         static std::atomic<int> next{0};
-        return ThreadLocalStream{next++, to_device(d)};
+        const Device on = present(d, "new_thread_local_stream");
+        return ThreadLocalStream{next++, on};
       },
       nb::arg("device"),
       "A stream of its own for each thread that uses it.");
@@ -245,6 +251,9 @@ void bind_device(nb::module_& m) {
       .def("__enter__",
            [](StreamContext& c) {
              Stream s = resolve(c.to);
+             if (!is_available(s.device)) {
+               invalid("stream", "there is no " + to_string(s.device) + ".");
+             }
              c.outer_device = default_device();
              c.scope = std::make_unique<StreamScope>(s);
              set_default_device(s.device);

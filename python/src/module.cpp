@@ -59,6 +59,7 @@ NB_MODULE(_core, m) {
   bind_compile(m);
   bind_custom(m);
   bind_scan(m);
+  bind_export(m);
   bind_nn(m);
   bind_optimizers(m);
 }

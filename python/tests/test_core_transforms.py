@@ -193,3 +193,33 @@ def test_gradient_descent_reaches_the_solution():
 
     assert_same(outcome(solve, mx), outcome(solve, mlx), 4)
     assert outcome(solve, mx)[0].item() < 1e-5
+
+
+AXES = """
+m.vmap(lambda d: d["a"] + d["b"], in_axes=0)({"a": a, "b": a})
+m.vmap(lambda d, x: d["a"] + x, in_axes=(None, 0))({"a": a[0]}, a)
+m.vmap(lambda d, x: d["a"] * x, in_axes=({"a": 1}, None))({"a": a.T}, m.array(2.0))
+m.vmap(lambda x: {"a": x * 2, "b": [x + 1]}, out_axes={"a": 1, "b": [0]})(a)
+m.vmap(lambda x: (x, x * 2), out_axes=1)(a); m.vmap(lambda x: x.sum(), in_axes=-1)(a)
+m.vmap(m.vmap(lambda x, y: x * y, in_axes=(None, 0)), in_axes=(0, None))(a[:, 0], a[:, 1])
+m.grad(lambda x, y: (x * x * y).sum(), argnums=(1, 0))(a, a + 1); m.grad(lambda x: x.sum(), argnums=[])(a)
+m.grad(lambda x, y, z: (x * y * z).sum(), argnames=["z", "y"])(a, y=a + 1, z=a)
+m.value_and_grad(lambda x, y, z: (x * y * z).sum(), argnums=[2, 0])(a, a + 1, a * 2)
+m.grad(lambda x, y: (x * y).sum(), argnums=0, argnames="y")(a, y=a + 1)
+"""
+
+
+@pytest.mark.parametrize("expression", expressions(AXES))
+def test_trees_of_axes_and_orders_of_arguments(expression):
+    check(lambda m: eval(expression, {"m": m, "a": m.array([[1.0, 2], [3, 4], [5, 6]])}))
+
+
+def test_axes_of_more_kinds_than_mlx_takes():
+    a = mx.array([[1.0, 2], [3, 4], [5, 6]])
+    got = mx.vmap(lambda d: d["a"] + d["b"][0], in_axes=({"a": 0, "b": [None]},))({"a": a, "b": [a[0]]})
+    assert got.tolist() == (a + a[0]).tolist()
+    # What does not depend on the batch may come once.
+    both = mx.vmap(lambda x, y: (x + y, {"y": y * 2}), in_axes=(0, None), out_axes=(-1, None))(a, a[0])
+    assert both[0].tolist() == (a + a[0]).T.tolist() and both[1]["y"].tolist() == [2, 4]
+    with pytest.raises(ValueError, match="depends on the batch"):
+        mx.vmap(lambda x: x, out_axes=None)(a)

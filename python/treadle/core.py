@@ -17,13 +17,17 @@ from treadle._files import save_gguf as save_gguf
 from treadle._files import save_safetensors as save_safetensors
 from treadle._files import savez as savez
 from treadle._files import savez_compressed as savez_compressed
+from treadle._functions import FunctionExporter as FunctionExporter
+from treadle._functions import export_function as export_function
+from treadle._functions import exporter as exporter
+from treadle._functions import import_function as import_function
 from treadle._missing import module_getattr
 from treadle._platforms import ArrayLike as ArrayLike
 
 # Names that are not there yet, of each module.
 _MISSING = {
     "": """
-        dequantize export_function exporter gather_qmm gather_qqmm import_function qqmm quantize
+        dequantize gather_qmm gather_qqmm qqmm quantize
         quantized_matmul
     """,
     "random": "",
@@ -35,7 +39,6 @@ _MISSING = {
     "cuda": "",
 }
 _MISSING_CLASSES = {
-    "": "FunctionExporter",
     "distributed": "Group",
 }
 
@@ -70,7 +73,7 @@ for _name in ("metal_kernel", "cuda_kernel", "precompiled_cuda_kernel"):
     setattr(fast, _name, getattr(_platforms, _name))  # noqa: F405
 del _name
 
-__getattr__ = module_getattr(__name__, _MISSING_CLASSES[""], _MISSING[""])
+__getattr__ = module_getattr(__name__, _MISSING_CLASSES.get("", ""), _MISSING[""])
 
 
 def _as_mlx():

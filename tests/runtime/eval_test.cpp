@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "treadle/base/error.h"
 #include "treadle/graph/trace.h"
 #include "treadle/ops/arrange.h"
 #include "treadle/ops/index.h"
@@ -200,9 +201,14 @@ TEST(Devices, AMissingDeviceIsAClearError) {
   }
 }
 
-TEST(Memory, RefusalNamesTheLargestBlocksAndChangesNothing) {
-  array x = filled(1 << 20, 1);
+TEST(Memory, RefusalNamesTheLargestArraysAndChangesNothing) {
+  array x = filled(1 << 20, 1), activations;
   x.eval();
+  {
+    ModuleScope module("layers.0 (Linear 8->8)");
+    activations = tanh(x);
+    activations.eval();
+  }
   array y = exp(x), z = y + x;
   size_t old = set_memory_limit(get_active_memory() + 1024);
   try {
@@ -211,7 +217,9 @@ TEST(Memory, RefusalNamesTheLargestBlocksAndChangesNothing) {
     FAIL() << "the limit was not kept";
   } catch (const std::runtime_error& e) {
     set_memory_limit(old);
-    EXPECT_THAT(std::string(e.what()), ::testing::HasSubstr("largest blocks"));
+    EXPECT_THAT(std::string(e.what()),
+                ::testing::HasSubstr("4.2 MB float32 (1048576,) of tanh in "
+                                     "layers.0 (Linear 8->8)"));
     EXPECT_THAT(std::string(e.what()), ::testing::HasSubstr("memory limit"));
   }
   EXPECT_FALSE(z.is_available());

@@ -104,6 +104,43 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+void FileReader::bad(const std::string& what) const {
+  bad_file(op_, path_, what);
+}
+
+const char* FileReader::take(uint64_t bytes) {
+  if (bytes > left()) bad("is cut short.");
+  const char* from = bytes_.data() + at_;
+  at_ += bytes;
+  return from;
+}
+
+std::string FileReader::text() {
+  const auto length = number<uint64_t>();
+  const std::string_view v(take(length), size_t(length));
+  if (!is_utf8(v)) bad("has a text that is not UTF-8.");
+  return std::string(v);
+}
+
+uint64_t FileReader::count(uint64_t n, uint64_t least) const {
+  if (n > left() / least) bad(fmt::format("says that {} entries follow.", n));
+  return n;
+}
+
+void FileWriter::text(std::string_view s) {
+  number(uint64_t(s.size()));
+  out_ += s;
+}
+
+void FileWriter::pad(uint64_t to) {
+  out_.resize((out_.size() + to - 1) / to * to, '\0');
+}
+
+void FileWriter::elements(const array& x) {
+  if (x.nbytes() == 0) return;
+  out_.append(static_cast<const char*>(x.output()->address()), x.nbytes());
+}
+
 NewFile::NewFile(std::string path, std::string_view op)
     : path_(std::move(path)),
       part_(fmt::format("{}.{}.part", path_, ::getpid())),

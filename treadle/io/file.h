@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,55 @@ std::optional<uint64_t> bytes_in_file(const Spec& spec);
 
 // Names and texts of files must be UTF-8.
 bool is_utf8(std::string_view text);
+
+// Walks through the bytes of a file; every length is checked before it is used.
+// Errors are those of bad_file.
+class FileReader {
+ public:
+  // Text is (length uint64, bytes).
+  FileReader(std::string_view bytes,
+             const std::string& path,
+             std::string_view op)
+      : bytes_(bytes), path_(path), op_(op) {}
+
+  [[noreturn]] void bad(const std::string& what) const;
+  uint64_t at() const { return at_; }
+  uint64_t left() const { return bytes_.size() - at_; }
+  const char* take(uint64_t bytes);
+  template <class T>
+  T number() {
+    T v;
+    std::memcpy(&v, take(sizeof v), sizeof v);
+    return v;
+  }
+  std::string text();
+  // n, when as many entries of at least `least` bytes can follow.
+  uint64_t count(uint64_t n, uint64_t least) const;
+
+ private:
+  std::string_view bytes_;
+  const std::string& path_;
+  std::string_view op_;
+  uint64_t at_ = 0;
+};
+
+// The bytes that FileReader reads.
+class FileWriter {
+ public:
+  template <class T>
+  void number(T v) {
+    out_.append(reinterpret_cast<const char*>(&v), sizeof v);
+  }
+  void text(std::string_view s);
+  // Zeros up to a multiple of `to`.
+  void pad(uint64_t to);
+  // Of an evaluated, row-contiguous array.
+  void elements(const array& x);
+  const std::string& bytes() const { return out_; }
+
+ private:
+  std::string out_;
+};
 
 // A file beside `path` that takes its name when all has been written, and is
 // removed otherwise.

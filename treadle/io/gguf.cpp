@@ -95,40 +95,10 @@ std::optional<Dtype> dtype_of_value(Value v) {
   }
 }
 
-// Walks through the bytes of a file; every length is checked before it is used.
-class Reader {
+class Reader : public FileReader {
  public:
-  Reader(const Mapping& file, const std::string& path)
-      : file_(file), path_(path) {}
+  using FileReader::FileReader;
 
-  [[noreturn]] void bad(const std::string& what) const {
-    bad_file(kLoad, path_, what);
-  }
-  uint64_t at() const { return at_; }
-  uint64_t left() const { return file_.bytes() - at_; }
-  const char* take(uint64_t bytes) {
-    if (bytes > left()) bad("is cut short.");
-    const char* from = file_.data() + at_;
-    at_ += bytes;
-    return from;
-  }
-  template <class T>
-  T number() {
-    T v;
-    std::memcpy(&v, take(sizeof v), sizeof v);
-    return v;
-  }
-  std::string text() {
-    const auto length = number<uint64_t>();
-    const std::string_view v(take(length), size_t(length));
-    if (!is_utf8(v)) bad("has a text that is not UTF-8.");
-    return std::string(v);
-  }
-  // As many values as are said to follow, each of at least `least` bytes.
-  uint64_t count(uint64_t n, uint64_t least) const {
-    if (n > left() / least) bad(fmt::format("says that {} entries follow.", n));
-    return n;
-  }
   array values(Value type, const Shape& shape) {
     const Dtype dtype = *dtype_of_value(type);
     const uint64_t n = uint64_t(size_of(shape));
@@ -167,11 +137,6 @@ class Reader {
     }
     return texts;
   }
-
- private:
-  const Mapping& file_;
-  const std::string& path_;
-  uint64_t at_ = 0;
 };
 
 struct Entry {
@@ -313,7 +278,7 @@ void check_overlap(const Reader& r, std::vector<Entry> entries) {
 
 Gguf load_gguf(const std::string& path) {
   const Mapping file(path, kLoad);
-  Reader r(file, path);
+  Reader r(file.text(), path, kLoad);
   if (!file.text().starts_with(kMagic)) r.bad("is not a GGUF file.");
   r.take(kMagic.size());
   const auto version = r.number<uint32_t>();
@@ -375,28 +340,7 @@ Gguf load_gguf(const std::string& path) {
 
 namespace {
 
-class Writer {
- public:
-  template <class T>
-  void number(T v) {
-    out_.append(reinterpret_cast<const char*>(&v), sizeof v);
-  }
-  void text(std::string_view s) {
-    number(uint64_t(s.size()));
-    out_ += s;
-  }
-  void pad(uint64_t to) { out_.resize((out_.size() + to - 1) / to * to, '\0'); }
-  void elements(const array& x) {
-    if (x.nbytes() == 0) return;
-    out_.append(static_cast<const char*>(x.output()->address()), x.nbytes());
-  }
-  const std::string& bytes() const { return out_; }
-
- private:
-  std::string out_;
-};
-
-void write_value(Writer& w, const std::string& key, const GgufValue& v) {
+void write_value(FileWriter& w, const std::string& key, const GgufValue& v) {
   if (const auto* text = std::get_if<std::string>(&v)) {
     w.number(Value::text);
     w.text(*text);
@@ -450,7 +394,7 @@ uint32_t type_of(const std::string& name, const array& x) {
 void save_gguf(const std::string& path,
                const std::vector<std::pair<std::string, array>>& tensors,
                const std::vector<std::pair<std::string, GgufValue>>& metadata) {
-  Writer w;
+  FileWriter w;
   std::set<std::string> names;
   auto once = [&](const std::string& name) {
     if (!names.insert(name).second) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -120,6 +121,8 @@ const OpPtr& row_op(Row row) {
   return (*ops)[static_cast<int>(row)];
 }
 
+thread_local bool plain_numbers = false;
+
 // True when x / v and x * (1 / v) are the same number for every x.
 bool has_exact_reciprocal(double v) {
   int exponent = 0;
@@ -130,7 +133,10 @@ bool has_exact_reciprocal(double v) {
 // (but for the square root of -0.0 and -inf). A plan does not know values, so
 // this is the time for it.
 array simpler(Row row, const array& x, const Scalar& v, Stream s) {
-  if (v.kind() == Scalar::Kind::complex || x.dtype() == bool_) return {};
+  if (v.kind() == Scalar::Kind::complex || x.dtype() == bool_ ||
+      plain_numbers) {
+    return {};
+  }
   const double number = v.real();
   const bool inexact = is_inexact(x.dtype());
   switch (row) {
@@ -164,6 +170,9 @@ array simpler(Row row, const array& x, const Scalar& v, Stream s) {
 }
 
 }  // namespace
+
+PlainNumbers::PlainNumbers() : outer_(std::exchange(plain_numbers, true)) {}
+PlainNumbers::~PlainNumbers() { plain_numbers = outer_; }
 
 Dtype operand_dtype(Row row, Dtype promoted) {
   switch (info(row).rule) {

@@ -113,6 +113,20 @@ class Elementwise : public Op {
 // take the dtype.
 array apply_row(Row row, std::span<const Term> args, StreamOrDevice s = {});
 
+// While it lives, on this thread, what is recorded does not depend on the
+// values of numbers: x / 8 stays a quotient. For traces of which other lengths,
+// and numbers made of them, are to be told apart from all else.
+class PlainNumbers {
+ public:
+  PlainNumbers();
+  ~PlainNumbers();
+  PlainNumbers(const PlainNumbers&) = delete;
+  PlainNumbers& operator=(const PlainNumbers&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // One function a row: exp(x), add(a, b), select(c, a, b) ...
 #define UNARY(name, ...)                                          \
   inline array name(const Term& x, StreamOrDevice s = {}) {       \

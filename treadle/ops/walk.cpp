@@ -42,7 +42,10 @@ std::vector<Node*> between(const Arrays& inputs,
   std::vector<Node*> path;
   for (Node* n : found) {
     bool on = false;
-    for (const array& x : n->inputs()) on = on || reached.count(x.node());
+    // A constant of a traced function may be evaluated, and without inputs.
+    for (const array& x : n->inputs()) {
+      on = on || (!x.null() && reached.count(x.node()));
+    }
     // An input's own history is not part of the function.
     if (!on || reached.count(n)) continue;
     reached.insert(n);
@@ -225,6 +228,7 @@ Arrays captures_of(const Graph& body) {
   std::vector<Node*> stack;
   std::unordered_set<Node*> visited;
   auto visit = [&](const array& a) {
+    if (a.null()) return;
     Node* n = a.node();
     if (n->seq < body.first_seq || n->placeholder) {
       const bool number = n->scalar;

@@ -21,7 +21,11 @@ namespace treadle {
 namespace door {
 
 BufferPtr allocate(size_t bytes, Device device) {
-  return runtime::allocate(bytes, device);
+  BufferPtr b = runtime::allocate(bytes, device);
+  if (bytes >= runtime::kNamedBytes && current_module_name()) {
+    runtime::name_block(*b.get(), {current_module_name(), "", {}});
+  }
+  return b;
 }
 
 void check_kernel(const Op& op,

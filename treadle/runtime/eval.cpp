@@ -90,6 +90,13 @@ void settle(const Work& w, Run& run, const std::shared_ptr<Event>& event) {
   for (auto [o, v] : w.results) {
     o->buffer = run.buffer_of(v);
     o->layout = run.instance->layouts[v];
+    const Node& n = *o->node;
+    // A view keeps the name of what it looks at.
+    if (o->buffer->bytes >= kNamedBytes && n.op &&
+        n.op->kind() != OpKind::view) {
+      name_block(*o->buffer.get(),
+                 {n.module_path, std::string(n.op->name()), o->spec});
+    }
   }
   mark_evaluated(w.nodes, event);
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -28,8 +29,16 @@ size_t size_class(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
-// Blocks of this size on are listed in out-of-memory errors.
-constexpr size_t kListed = size_t(1) << 20;
+// "400.0 MB float32 (100, 1000000) of matmul in layers.1.q_proj".
+std::string describe(size_t bytes, const BlockName& name) {
+  std::string s = fmt::format("{:.1f} MB", double(bytes) / 1e6);
+  if (!name.op.empty() || !name.spec.shape.empty()) {
+    s += " " + to_string(name.spec);
+  }
+  if (!name.op.empty()) s += " of " + name.op;
+  if (name.module) s += " in " + *name.module;
+  return s;
+}
 
 class Allocator {
  public:
@@ -50,7 +59,7 @@ class Allocator {
     }
     active_ += b->bytes;  // a kept block may be larger than asked
     peak_ = std::max(peak_, active_);
-    if (b->bytes >= kListed) large_.insert(b);
+    if (b->bytes >= kNamedBytes) large_[b] = {};
     b->refs.store(1, std::memory_order_relaxed);
     b->writable = true;
     return BufferPtr(b);
@@ -59,7 +68,7 @@ class Allocator {
   void release(Buffer* b) {
     std::lock_guard lock(mutex_);
     active_ -= b->bytes;
-    if (b->bytes >= kListed) large_.erase(b);
+    if (b->bytes >= kNamedBytes) large_.erase(b);
     ++b->generation;
 #ifndef NDEBUG
     if (device_ == cpu)
@@ -68,6 +77,12 @@ class Allocator {
     cached_ += b->bytes;
     cache_[b->bytes].push_back(b);
     if (cached_ > cache_limit_) drop_cache(cache_limit_);
+  }
+
+  void name(const Buffer* b, BlockName name) {
+    std::lock_guard lock(mutex_);
+    auto it = large_.find(b);
+    if (it != large_.end()) it->second = std::move(name);
   }
 
   size_t active() { return locked(active_); }
@@ -102,7 +117,7 @@ class Allocator {
   Buffer* take_cached(size_t size) {
     auto it = cache_.lower_bound(size);
     // A larger block serves when it wastes little; large blocks are worth more.
-    size_t most = size + (size >= kListed ? size / 8 : size / 4);
+    size_t most = size + (size >= kNamedBytes ? size / 8 : size / 4);
     while (it != cache_.end() && it->first <= most) {
       if (!it->second.empty()) {
         Buffer* b = it->second.back();
@@ -146,17 +161,19 @@ class Allocator {
   }
 
   [[noreturn]] void refuse(size_t bytes, std::string_view why) {
-    std::vector<size_t> sizes;
-    for (Buffer* b : large_) sizes.push_back(b->bytes);
-    std::sort(sizes.rbegin(), sizes.rend());
+    std::vector<std::pair<size_t, const BlockName*>> blocks;
+    for (const auto& [b, name] : large_) blocks.emplace_back(b->bytes, &name);
+    std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) {
+      return a.first > b.first;
+    });
     std::string list;
-    for (size_t i = 0; i < std::min<size_t>(sizes.size(), 5); ++i) {
-      list += fmt::format("{}{:.1f} MB", i ? ", " : "", double(sizes[i]) / 1e6);
+    for (size_t i = 0; i < std::min<size_t>(blocks.size(), 8); ++i) {
+      list += (i ? "; " : "") + describe(blocks[i].first, *blocks[i].second);
     }
     unsupported(
         "memory",
         fmt::format("cannot allocate {:.1f} MB on {}: {}. Live: {:.1f} MB in "
-                    "all; the largest blocks: {}.",
+                    "all; the largest arrays: {}.",
                     double(bytes) / 1e6,
                     to_string(device_),
                     why,
@@ -167,7 +184,7 @@ class Allocator {
   Device device_;
   std::mutex mutex_;
   std::map<size_t, std::vector<Buffer*>> cache_;
-  std::unordered_set<Buffer*> large_;
+  std::unordered_map<const Buffer*, BlockName> large_;
   size_t active_ = 0, peak_ = 0, cached_ = 0;
   size_t limit_ = std::numeric_limits<size_t>::max();
   size_t cache_limit_ = std::numeric_limits<size_t>::max();
@@ -189,6 +206,10 @@ Allocator& allocator(Device device) {
 
 BufferPtr allocate(size_t bytes, Device device) {
   return allocator(device).allocate(bytes);
+}
+
+void name_block(const Buffer& block, BlockName name) {
+  allocator(block.device).name(&block, std::move(name));
 }
 
 BufferPtr copy_to_device(const Buffer& from, Device device) {

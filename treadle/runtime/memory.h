@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 
 #include "treadle/base/device.h"
 #include "treadle/graph/array.h"
@@ -36,6 +38,16 @@ namespace runtime {
 // At least one byte, 64-byte aligned. Throws std::runtime_error naming the
 // largest live arrays when the device or the limit has no more.
 BufferPtr allocate(size_t bytes, Device device);
+
+// What a block holds, for errors: the array that was computed into it. Blocks
+// of kNamedBytes and more have names, others none.
+struct BlockName {
+  std::shared_ptr<const std::string> module;  // null outside of all modules
+  std::string op;                             // "" for values from outside
+  Spec spec;
+};
+inline constexpr size_t kNamedBytes = size_t(1) << 20;
+void name_block(const Buffer& block, BlockName name);
 
 // The same bytes on another device.
 BufferPtr copy_to_device(const Buffer& from, Device device);

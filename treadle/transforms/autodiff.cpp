@@ -123,9 +123,18 @@ std::function<array(const array&)> grad(std::function<array(const array&)> f) {
 }
 
 ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
+  return vmap(std::move(f),
+              std::move(in_axes),
+              [axes = std::move(out_axes)](const Arrays& results) {
+                return axes.empty() ? std::vector<int>(results.size(), 0)
+                                    : axes;
+              });
+}
+
+ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, OutAxesFn out_axes_of) {
   return [f = std::move(f),
           in_axes = std::move(in_axes),
-          out_axes = std::move(out_axes)](const Arrays& args) {
+          out_axes_of = std::move(out_axes_of)](const Arrays& args) {
     if (!in_axes.empty() && in_axes.size() != args.size()) {
       invalid(
           "vmap",
@@ -160,6 +169,7 @@ ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
     if (length < 0)
       invalid("vmap", "no argument is mapped; expected at least one axis.");
     Arrays y = f(x);
+    const std::vector<int> out_axes = out_axes_of(y);
     Arrays mapped_in, mapped;
     std::vector<int> mapped_axes, got_axes;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -170,15 +180,15 @@ ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, std::vector<int> out_axes) {
     }
     Arrays out =
         batch(mapped_in, mapped, mapped_axes, y, trace.first_seq(), &got_axes);
-    if (!out_axes.empty() && out_axes.size() != out.size()) {
+    if (out_axes.size() != out.size()) {
       invalid(
           "vmap",
           fmt::format(
               "got {} out_axes for {} outputs.", out_axes.size(), out.size()));
     }
     for (size_t j = 0; j < out.size(); ++j) {
-      int want = out_axes.empty() ? 0 : out_axes[j];
-      bool whole = !out_axes.empty() && want == kNotMapped;
+      const int want = out_axes[j];
+      const bool whole = want == kNotMapped;
       if (got_axes[j] == kNotMapped) {
         if (whole) continue;
         Shape shape{length};

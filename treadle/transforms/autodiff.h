@@ -38,5 +38,9 @@ std::function<array(const array&)> grad(std::function<array(const array&)> f);
 ArraysFn vmap(ArraysFn f,
               std::vector<int> in_axes = {},
               std::vector<int> out_axes = {});
+// The same with the output axes chosen when f has returned: from its results
+// for one element of the batch.
+using OutAxesFn = std::function<std::vector<int>(const Arrays& results)>;
+ArraysFn vmap(ArraysFn f, std::vector<int> in_axes, OutAxesFn out_axes);
 
 }  // namespace treadle
