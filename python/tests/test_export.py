@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from oracle import check
 
 import treadle.core as mx
 import treadle.nn as nn
@@ -188,3 +189,36 @@ def test_random_numbers_without_a_key_are_the_same_in_each_call(path):
     mx.export_function(path, lambda k: mx.random.uniform(shape=(2,), key=k), mx.random.key(0))
     f = mx.import_function(path)
     assert f(mx.random.key(1))[0].tolist() == mx.random.uniform(shape=(2,), key=mx.random.key(1)).tolist()
+
+
+AGAINST_MLX = {
+    "by position and name": (lambda m: lambda x, y: m.exp(x) * y, lambda m, x: ((x,), {"y": x + 1})),
+    "a tuple": (lambda m: lambda x, y: (x @ y.T, x - y), lambda m, x: (((x, x * 2),), {})),
+    "gradients": (lambda m: m.grad(lambda x: (m.softmax(x) ** 2).sum()), lambda m, x: ((x,), {})),
+    "compiled": (lambda m: m.compile(lambda x: m.sort(x, axis=0)), lambda m, x: ((x,), {})),
+    "a wrong result": (lambda m: lambda x: {"a": x}, lambda m, x: ((x,), {})),
+    "a wrong argument": (lambda m: lambda x: x, lambda m, x: ((3,), {})),
+}
+
+
+@pytest.mark.parametrize("case", AGAINST_MLX)
+def test_what_is_imported_is_what_mlx_imports(case, path):
+    fun, examples = AGAINST_MLX[case]
+
+    def through_a_file(m):
+        args, kwargs = examples(m, m.array([[0.5, 1, -2], [3, 0.25, 1]]))
+        m.export_function(path, fun(m), *args, **kwargs)
+        return m.import_function(path)(*args, **kwargs)
+
+    check(through_a_file, 2)
+
+
+def test_an_exporter_and_other_lengths_are_those_of_mlx(path):
+    def through_a_file(m):
+        with m.exporter(path, lambda *a: sum(a), metadata="kept", shapeless=True) as e:
+            e(m.ones((2, 3)))
+            e(m.ones((2, 3)), m.ones((2, 3)))
+        f, metadata = m.import_function(path, return_metadata=True)
+        return [f(m.ones((4, 3))), f(m.ones((4, 5)), m.ones((4, 5))), metadata]
+
+    check(through_a_file)

@@ -206,6 +206,7 @@ class Search {
                    uint32_t position,
                    auto value) {
       std::vector<double> v;
+      v.reserve(corners.size());
       for (const SavedGraph& g : corners) v.push_back(value(g));
       if (std::all_of(v.begin(), v.end(), [&](double x) {
             return x == v[0] || (std::isnan(x) && std::isnan(v[0]));
