@@ -203,7 +203,7 @@ class Execution {
   void fill_dead(const Instance::Call& call) const {
     if (run_.device.type != Device::Type::cpu) return;
     for (auto [at, bytes] : call.dead) {
-      std::memset(run_.arena_base + at, 0xff, bytes);  // NaN
+      if (bytes > 0) std::memset(run_.arena_base + at, 0xff, bytes);  // NaN
     }
   }
 

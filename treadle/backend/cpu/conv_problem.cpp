@@ -45,9 +45,11 @@ ConvProblem problem(const ConvGeometry& g,
 }  // namespace
 
 bool ConvProblem::has_no_sum() const {
-  int64_t elements = n * in_channels * out_channels;
-  for (size_t i = 0; i < 3; ++i) elements *= in[i] * kernel[i] * out[i];
-  return elements == 0;
+  if (n == 0 || in_channels == 0 || out_channels == 0) return true;
+  for (size_t i = 0; i < 3; ++i) {
+    if (in[i] == 0 || kernel[i] == 0 || out[i] == 0) return true;
+  }
+  return false;
 }
 
 ConvProblem conv_problem(const Conv& op,
