@@ -85,7 +85,7 @@ Arrays Adam::apply(const Batch& b) {
 AdamW::AdamW(const Rate& learning_rate,
              double weight_decay,
              AdamOptions options)
-    : Adam(std::move(learning_rate), options), weight_decay_(weight_decay) {}
+    : Adam(learning_rate, options), weight_decay_(weight_decay) {}
 
 Arrays AdamW::apply(const Batch& b) {
   AdamStep s = adamw_update(b.gradients,
