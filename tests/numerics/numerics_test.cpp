@@ -525,12 +525,13 @@ std::map<std::string, std::vector<double>> recorded() {
 void expect_no_worse(const std::string& name,
                      size_t column,
                      double got,
+                     double factor,
                      double slack) {
   static const auto page = recorded();
   const auto it = page.find(name);
   ASSERT_TRUE(it != page.end() && it->second.size() == 4)
       << name << " is not in " << kPage << "; UPDATE_DOCS=1 records it";
-  EXPECT_LE(got, it->second[column] + slack)
+  EXPECT_LE(got, factor * it->second[column] + slack)
       << name << " of " << name_of(kFloats[column]);
 }
 
@@ -540,13 +541,15 @@ TEST(Numerics, NoFigureIsWorseThanRecorded) {
     for (size_t i = 0; i < 4; ++i) {
       const Figure& f = line.at(kFloats[i]);
       SCOPED_TRACE(fmt::format("worst at {}, {}", f.a, f.b));
-      expect_no_worse(name, i, f.worst, 0.05);
+      expect_no_worse(name, i, f.worst, 1, 0.05);
     }
   }
   for (const auto& [name, bound] : bounds()) {
-    // Products are a library's, which differ between machines.
+    // The order of sums depends on the width of vectors, that of products on
+    // the library and the machine.
+    const double factor = name.starts_with("matmul") ? 2 : 1.25;
     for (size_t i = 0; i < 4; ++i) {
-      expect_no_worse(name, i, bound.measure(kFloats[i]), 0.1);
+      expect_no_worse(name, i, bound.measure(kFloats[i]), factor, 0.1);
     }
   }
 }
