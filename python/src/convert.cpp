@@ -170,11 +170,6 @@ bool load_int_or_ints(PyObject* o, V* v) noexcept {
 }
 
 }  // namespace
-void not_there(const std::string& what) {
-  PyErr_SetString(PyExc_NotImplementedError, what.c_str());
-  throw nb::python_error();
-}
-
 }  // namespace treadle::python
 
 namespace nanobind::detail {

@@ -115,9 +115,6 @@ auto unlocked(F&& f) {
   return f();
 }
 
-// Raises NotImplementedError: MLX has it, Treadle not yet.
-[[noreturn]] void not_there(const std::string& what);
-
 }  // namespace treadle::python
 
 namespace nanobind::detail {

@@ -10,6 +10,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -40,16 +41,7 @@ struct Conv : OpBase<Conv> {
   ConvGeometry geometry;
 
   auto fields() const { return geometry.tie(); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // w (O, ..., C / groups), ct (N, ..., O) -> (N, ..., C): the cotangent of
@@ -61,16 +53,7 @@ struct ConvInputGrad : OpBase<ConvInputGrad> {
 
   auto fields() const { return geometry.tie(); }
   auto sizes() const { return std::tie(spatial); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // x (N, ..., C), ct (N, ..., O) -> (O, ..., C / groups): the cotangent of
@@ -82,16 +65,7 @@ struct ConvWeightGrad : OpBase<ConvWeightGrad> {
 
   auto fields() const { return geometry.tie(); }
   auto sizes() const { return std::tie(spatial); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // input (N, ..., C), weight (O, ..., C / groups) -> (N, ..., O), both floating,

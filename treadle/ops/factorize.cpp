@@ -102,17 +102,6 @@ Arrays Cholesky::jvp(const Arrays&,
   return {matmul(l, half)};
 }
 
-Arrays Cholesky::vjp(const Arrays& x,
-                     const Arrays& y,
-                     const Arrays& ct,
-                     Argnums args) const {
-  return vjp_by_transposition(*this, x, y, ct, args);
-}
-
-Mapped Cholesky::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
-}
-
 // lu ------------------------------------------------------------------------
 
 Specs Lu::infer(std::span<const Spec> in) const {
@@ -143,17 +132,6 @@ Arrays Lu::jvp(const Arrays&, const Arrays& y, const Arrays& t, Argnums) const {
       take_along_axis(t[0], broadcast_to(along_rows(y[2]), t[0].shape()), -2);
   array s = right_solved(u, left_solved(l, moved, false, true), true);
   return {matmul(l, tril(s, -1)) + matmul(triu(s), u), array(), array()};
-}
-
-Arrays Lu::vjp(const Arrays& x,
-               const Arrays& y,
-               const Arrays& ct,
-               Argnums args) const {
-  return vjp_by_transposition(*this, x, y, ct, args);
-}
-
-Mapped Lu::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
 }
 
 // qr ------------------------------------------------------------------------
@@ -189,17 +167,6 @@ Arrays Qr::jvp(const Arrays& x,
     dr = concatenate({dr, rest}, -1);
   }
   return {dq, dr};
-}
-
-Arrays Qr::vjp(const Arrays& x,
-               const Arrays& y,
-               const Arrays& ct,
-               Argnums args) const {
-  return vjp_by_transposition(*this, x, y, ct, args);
-}
-
-Mapped Qr::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
 }
 
 // svd -----------------------------------------------------------------------
@@ -267,17 +234,6 @@ Arrays Svd::jvp(const Arrays& x,
   return {du, ds, turned(dv)};
 }
 
-Arrays Svd::vjp(const Arrays& x,
-                const Arrays& y,
-                const Arrays& ct,
-                Argnums args) const {
-  return vjp_by_transposition(*this, x, y, ct, args);
-}
-
-Mapped Svd::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
-}
-
 // eigh ----------------------------------------------------------------------
 
 Specs Eigh::infer(std::span<const Spec> in) const {
@@ -306,17 +262,6 @@ Arrays Eigh::jvp(const Arrays& x,
   return {dw, matmul(v, gaps * p)};
 }
 
-Arrays Eigh::vjp(const Arrays& x,
-                 const Arrays& y,
-                 const Arrays& ct,
-                 Argnums args) const {
-  return vjp_by_transposition(*this, x, y, ct, args);
-}
-
-Mapped Eigh::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
-}
-
 // eig -----------------------------------------------------------------------
 
 Specs Eig::infer(std::span<const Spec> in) const {
@@ -331,10 +276,6 @@ Arrays Eig::jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const {
 
 Arrays Eig::vjp(const Arrays&, const Arrays&, const Arrays&, Argnums) const {
   return not_differentiable(op_name);
-}
-
-Mapped Eig::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
 }
 
 }  // namespace treadle::linalg

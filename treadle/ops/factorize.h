@@ -6,71 +6,90 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/matrix_op.h"
 
 namespace treadle::linalg {
-
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // a (..., N, N), symmetric positive definite, of which the lower triangle is
 // read -> L (..., N, N), lower triangular, with L L^T = a. The derivative is
 // that for symmetric changes of a.
-struct Cholesky : OpBase<Cholesky> {
+struct Cholesky : MatrixOp<Cholesky> {
   static constexpr std::string_view op_name = "linalg.cholesky";
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
 };
 
 // a (..., M, N) -> packed (..., M, N), L below its diagonal (with ones on it)
 // and U on and above; pivots (..., K), uint32: the row that row i was exchanged
 // with; order (..., M), uint32: row order[i] of a is row i of L U.
-struct Lu : OpBase<Lu> {
+struct Lu : MatrixOp<Lu> {
   static constexpr std::string_view op_name = "linalg.lu";
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
 };
 
 // a (..., M, N) -> Q (..., M, K), R (..., K, N), K = min(M, N): a = Q R with
 // orthonormal columns of Q and R upper triangular.
-struct Qr : OpBase<Qr> {
+struct Qr : MatrixOp<Qr> {
   static constexpr std::string_view op_name = "linalg.qr";
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
 };
 
 // a (..., M, N), also complex64 -> U, S (..., K), V^H with a = U S V^H, S
 // descending. Whole: U (..., M, M), V^H (..., N, N); thin: U (..., M, K), V^H
 // (..., K, N); values: S alone.
-struct Svd : OpBase<Svd> {
+struct Svd : MatrixOp<Svd> {
   static constexpr std::string_view op_name = "linalg.svd";
   enum class Parts : uint8_t { whole, thin, values };
   Parts parts = Parts::whole;
   auto fields() const { return std::tie(parts); }
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
 };
 
 // a (..., N, N), symmetric (complex64: Hermitian), of which the lower triangle
 // is read -> eigenvalues (..., N), ascending, and (with `vectors`) V (..., N,
 // N), column i that of eigenvalue i. The derivative is that for symmetric
 // changes of a.
-struct Eigh : OpBase<Eigh> {
+struct Eigh : MatrixOp<Eigh> {
   static constexpr std::string_view op_name = "linalg.eigh";
   bool vectors = true;
   auto fields() const { return std::tie(vectors); }
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
 };
 
 // a (..., N, N), also complex64 -> eigenvalues (..., N) and (with `vectors`) V
 // (..., N, N), column i that of eigenvalue i, both complex64.
-struct Eig : OpBase<Eig> {
+struct Eig : MatrixOp<Eig> {
   static constexpr std::string_view op_name = "linalg.eig";
   bool vectors = true;
   auto fields() const { return std::tie(vectors); }
-  TREADLE_RULES
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays jvp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& t,
+             Argnums args) const override;
+  Arrays vjp(const Arrays& x,
+             const Arrays& y,
+             const Arrays& ct,
+             Argnums args) const override;
 };
-
-#undef TREADLE_RULES
 
 }  // namespace treadle::linalg

@@ -7,6 +7,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle::fft {
 
@@ -31,16 +32,7 @@ struct Fft : OpBase<Fft> {
   int64_t length = 0;
   auto fields() const { return std::tie(kind, inverse, axes); }
   auto sizes() const { return std::tie(scale, length); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // With N the product of the lengths: backward divides the inverse by N, forward

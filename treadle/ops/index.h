@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -12,14 +13,6 @@ namespace treadle {
 // several updates of one element the last in row order stays.
 enum class ScatterMode : uint8_t { assign, add, multiply, maximum, minimum };
 std::string_view name_of(ScatterMode mode);
-
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // x (P..., N, Q...), indices (I...) -> (P..., I..., Q...): the slices of x at
 // the indices along `axis`.
@@ -58,8 +51,6 @@ struct ScatterAlongAxis : OpBase<ScatterAlongAxis> {
   auto fields() const { return std::tie(axis, mode); }
   TREADLE_RULES
 };
-
-#undef TREADLE_RULES
 
 // Slices of x along `axis`, or elements of the flattened x.
 array take(const array& x,

@@ -1,8 +1,11 @@
 #include "treadle/ops/matrices.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/ops/matrix_op.h"
 
 namespace treadle::linalg {
 
@@ -22,6 +25,27 @@ void check_matrices(std::string_view op,
               square ? "square matrices (..., N, N)" : "matrices (..., M, N)",
               complex ? ", " : " or ",
               complex ? " or complex64" : ""));
+}
+
+Mapped map_matrices(OpPtr op, const Arrays& x, std::span<const int> axes) {
+  int64_t batch = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (axes[i] != kNotMapped) batch = x[i].shape(axes[i]);
+  }
+  Arrays in;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (axes[i] != kNotMapped) {
+      in.push_back(moveaxis(x[i], axes[i], 0));
+      continue;
+    }
+    Shape shape{batch};
+    shape.append(x[i].shape().begin(), x[i].shape().end());
+    in.push_back(broadcast_to(x[i], shape));
+  }
+  Mapped m;
+  m.outputs = record_all(std::move(op), in, resolve({}));
+  m.axes.assign(m.outputs.size(), 0);
+  return m;
 }
 
 }  // namespace treadle::linalg

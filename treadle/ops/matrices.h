@@ -1,4 +1,4 @@
-// What the ops on matrices share: checks of their inputs, and the rule of vmap.
+// What the ops on matrices share: checks of their inputs, and their shapes.
 // For the sources of ops/ only.
 #pragma once
 
@@ -31,30 +31,6 @@ inline Spec vectors_like(const Spec& like, int64_t length, Dtype dtype) {
   out.shape.pop_back();
   out.shape.back() = length;
   return out;
-}
-
-// The op with the mapped axes in front; inputs that are not mapped are
-// stretched along it.
-template <class T>
-Mapped map_matrices(const T& op, const Arrays& x, std::span<const int> axes) {
-  int64_t batch = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    if (axes[i] != kNotMapped) batch = x[i].shape(axes[i]);
-  }
-  Arrays in;
-  for (size_t i = 0; i < x.size(); ++i) {
-    if (axes[i] != kNotMapped) {
-      in.push_back(moveaxis(x[i], axes[i], 0));
-      continue;
-    }
-    Shape shape{batch};
-    shape.append(x[i].shape().begin(), x[i].shape().end());
-    in.push_back(broadcast_to(x[i], shape));
-  }
-  Mapped m;
-  m.outputs = record_all(make_op(op), in, resolve({}));
-  m.axes.assign(m.outputs.size(), 0);
-  return m;
 }
 
 }  // namespace treadle::linalg

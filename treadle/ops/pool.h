@@ -8,6 +8,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -23,14 +24,6 @@ struct PoolWindows {
   // Spatial lengths of the result; throws when no window fits.
   Shape output(const Shape& input) const;
 };
-
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // x (N, ..., C) -> (N, ..., C) with one element for each window.
 struct Pool : OpBase<Pool> {
@@ -68,8 +61,6 @@ struct MaxPoolPick : OpBase<MaxPoolPick> {
   auto fields() const { return windows.tie(); }
   TREADLE_RULES
 };
-
-#undef TREADLE_RULES
 
 // x (N, ..., C) with 1 to 3 spatial axes. A list has one entry for all of them
 // or one for each; `stride` is the window's size when empty. Windows that would

@@ -6,18 +6,14 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;      \
-  bool view(                                                                   \
-      const Spec& in, const Layout& layout, const Spec& out, Layout* result)   \
+#define TREADLE_VIEW_RULES                                                   \
+  TREADLE_RULES                                                              \
+  bool view(                                                                 \
+      const Spec& in, const Layout& layout, const Spec& out, Layout* result) \
       const override;
 
 // The bits of each element, or of the elements of a row, as another dtype. With
@@ -28,7 +24,7 @@ struct BitCast : OpBase<BitCast, OpKind::view> {
   Dtype dtype = float32;
   int from_size = 4;  // bytes of an input element
   auto fields() const { return std::tie(dtype, from_size); }
-  TREADLE_RULES
+  TREADLE_VIEW_RULES
   bool keeps_contiguous() const override { return true; }
   bool views_strided() const override {
     return from_size == int(size_of(dtype));
@@ -43,12 +39,12 @@ struct AsStrided : OpBase<AsStrided, OpKind::view> {
   Shape strides;
   int64_t offset = 0;
   auto sizes() const { return std::tie(shape, strides, offset); }
-  TREADLE_RULES
+  TREADLE_VIEW_RULES
   bool views_strided() const override { return false; }
   void hash_facts(Hasher& h, std::span<const Spec> in) const override;
 };
 
-#undef TREADLE_RULES
+#undef TREADLE_VIEW_RULES
 
 // The bits of x as another dtype. Where the element sizes differ the last axis
 // gets longer or shorter; its bytes must be a multiple of the new size. To

@@ -75,10 +75,6 @@ Arrays TriangularSolve::vjp(const Arrays& x,
   return out;
 }
 
-Mapped TriangularSolve::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
-}
-
 // a x = b by factors.
 
 Specs LuSolve::infer(std::span<const Spec> in) const {
@@ -121,10 +117,6 @@ Arrays LuSolve::vjp(const Arrays& x,
   return out;
 }
 
-Mapped LuSolve::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
-}
-
 // y = 1 / a: dy = -y da y.
 
 Specs Inverse::infer(std::span<const Spec> in) const {
@@ -150,10 +142,6 @@ Arrays Inverse::vjp(const Arrays&,
   const array back = turned(y[0]);
   array g = -matmul(matmul(back, ct[0]), back);
   return {kind == Kind::general ? g : triangle(g, kind == Kind::upper)};
-}
-
-Mapped Inverse::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
 }
 
 // y = det(a) / a, so dy = tr(y da) / a - y da / a.
@@ -183,10 +171,6 @@ Arrays Adjugate::vjp(const Arrays& x,
   const array scale = sum(ct[0] * inverse, Axes{-2, -1}, true);
   const array back = turned(y[0]);
   return {scale * back - matmul(back, matmul(ct[0], turned(inverse)))};
-}
-
-Mapped Adjugate::vmap(const Arrays& x, std::span<const int> axes) const {
-  return map_matrices(*this, x, axes);
 }
 
 }  // namespace treadle::linalg

@@ -8,16 +8,9 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
-
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // The elements along the last axis in order. Of -0 and 0, which are equal, and
 // of several NaN the order is not defined.
@@ -42,8 +35,6 @@ struct SearchSorted : OpBase<SearchSorted> {
   auto fields() const { return std::tie(right); }
   TREADLE_RULES
 };
-
-#undef TREADLE_RULES
 
 // Axis none: of the flattened x.
 array sort(const array& x, std::optional<int> axis = -1, StreamOrDevice s = {});

@@ -4,16 +4,9 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
-
-#define TREADLE_RULES                                                          \
-  Specs infer(std::span<const Spec> in) const override;                        \
-  Arrays jvp(const Arrays& x, const Arrays& y, const Arrays& t, Argnums args)  \
-      const override;                                                          \
-  Arrays vjp(const Arrays& x, const Arrays& y, const Arrays& ct, Argnums args) \
-      const override;                                                          \
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 
 // The input under another identity: what grad differentiates against, and what
 // stop_gradient cuts.
