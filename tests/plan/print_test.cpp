@@ -81,6 +81,37 @@ TEST(PlanText, AnUpdateFollowsItsGradient) {
   EXPECT_LT(first, last_matmul) << text;
 }
 
+// The loss wanted or not, its gradient reads the logits once and writes nothing
+// of their size but itself.
+TEST(PlanText, NothingOfTheLogitsSizeIsStoredForTheirGradient) {
+  array x = values({8, 32}), w = values({8});
+  array t = zeros({8}, int32);
+  eval({x, w, t});
+  const std::vector<nn::CrossEntropyOptions> forms{
+      {.reduction = "mean"},
+      {.reduction = "sum"},
+      {.label_smoothing = 0.1, .reduction = "mean"},
+      {.weights = w, .reduction = "mean"},
+      {.ignore_index = 3, .reduction = "mean"}};
+  for (const auto& form : forms) {
+    for (Dtype dtype : {float32, bfloat16}) {
+      auto loss = [&](const Arrays& a) {
+        return Arrays{nn::cross_entropy(a[0], t, form)};
+      };
+      array logits = astype(x, dtype);
+      eval({logits});
+      Arrays g = grad(ArraysFn(loss))({logits});
+      std::string text = plan_text(g);
+      EXPECT_THAT(text, Not(HasSubstr("(8, 32)  (arena)")));
+      auto [y, both] = value_and_grad(ArraysFn(loss))({logits});
+      both.push_back(y[0]);
+      y.clear();
+      text = plan_text(both);
+      EXPECT_THAT(text, Not(HasSubstr("(8, 32)  (arena)")));
+    }
+  }
+}
+
 TEST(PlanText, DotIsAGraph) {
   array x = values({4});
   array y = exp(x) * 2.0f;

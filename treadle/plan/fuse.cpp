@@ -254,6 +254,16 @@ class Grouper {
     return !made_by(a, h) && !made_by(b, g);
   }
 
+  // Whether node n reads what group h has reduced.
+  bool reads_sum(uint32_t n, size_t h) const {
+    const Shape& space = p_.spec(work_[h].group.space).shape;
+    const auto inputs = p_.inputs_of(n);
+    return std::any_of(inputs.begin(), inputs.end(), [&](uint32_t v) {
+      const uint32_t u = root(v);
+      return group_of_value(u) == int32_t(h) && p_.spec(u).shape != space;
+    });
+  }
+
   // Moves the nodes of h into g, when neither depends on the other.
   void try_merge(size_t g, size_t h) {
     Work &a = work_[g], &b = work_[h];
@@ -317,11 +327,11 @@ class Grouper {
     const Shape& shape = p_.spec(p_.nodes[n].first_out).shape;
     for (size_t g : producers) {
       if (g < oldest || !fits(n, g, &inner)) continue;
-      // Numbers of tapes that stay apart meet in a third one: the two can run
-      // side by side.
+      // Sums of tapes that stay apart meet in a third one: the two can run side
+      // by side.
       if (shape != p_.spec(work_[g].group.space).shape &&
           std::any_of(producers.begin(), producers.end(), [&](size_t h) {
-            return h != g && apart(g, h);
+            return h != g && reads_sum(n, h) && apart(g, h);
           })) {
         continue;
       }
