@@ -94,12 +94,10 @@ class Absorber {
       if (o.form != OutputForm::full) return;
     }
     if (!may_move(i, at)) return;
-    PlanStep moved = std::move(plan_.steps[i]);
-    moved.follows = true;
-    moved.product = uint32_t(read_at);
-    plan_.steps.erase(plan_.steps.begin() + std::ptrdiff_t(i));
-    plan_.steps.insert(plan_.steps.begin() + std::ptrdiff_t(at) + 1,
-                       std::move(moved));
+    plan_.steps[i].follows = true;
+    plan_.steps[i].product = uint32_t(read_at);
+    const auto from = plan_.steps.begin() + std::ptrdiff_t(i);
+    std::rotate(plan_.steps.begin() + std::ptrdiff_t(at) + 1, from, from + 1);
     for (size_t k = at + 1; k <= i; ++k) note(k);
   }
 
