@@ -1,12 +1,11 @@
 #include "treadle/graph/dot.h"
 
-#include <algorithm>
 #include <ostream>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "treadle/base/error.h"
-#include "treadle/graph/node.h"
+#include "treadle/graph/behind.h"
 
 namespace treadle {
 
@@ -53,23 +52,11 @@ class Names {
 };
 
 std::vector<Node*> pending_nodes(const Arrays& outputs) {
-  std::vector<Node*> nodes, stack;
   std::unordered_set<Node*> seen;
-  auto visit = [&](const array& a) {
+  return nodes_behind(outputs, [&](const array& a) {
     Node* n = a.node();
-    if (n->op && !n->evaluated() && seen.insert(n).second) stack.push_back(n);
-  };
-  for (const array& a : outputs) visit(a);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    nodes.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(nodes.begin(), nodes.end(), [](Node* a, Node* b) {
-    return a->seq < b->seq;
+    return n->op && !n->evaluated() && seen.insert(n).second;
   });
-  return nodes;
 }
 
 }  // namespace

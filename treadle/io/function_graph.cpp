@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/graph.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
@@ -24,25 +25,11 @@ constexpr int kMaxDepth = 16;  // of loops in loops, and of expansions
 
 // The nodes behind `outputs` that were recorded in the trace, in order.
 std::vector<Node*> nodes_of(const Arrays& outputs, uint64_t first_seq) {
-  std::vector<Node*> nodes, stack;
   std::unordered_set<Node*> seen;
-  auto visit = [&](const array& a) {
+  return nodes_behind(outputs, [&](const array& a) {
     Node* n = a.node();
-    if (n->op && n->seq >= first_seq && seen.insert(n).second) {
-      stack.push_back(n);
-    }
-  };
-  for (const array& a : outputs) visit(a);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    nodes.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(nodes.begin(), nodes.end(), [](Node* a, Node* b) {
-    return a->seq < b->seq;
+    return n->op && n->seq >= first_seq && seen.insert(n).second;
   });
-  return nodes;
 }
 
 // Only the gradient reads the second output of attention; a file has the first.

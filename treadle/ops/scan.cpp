@@ -1,13 +1,12 @@
 #include "treadle/ops/scan.h"
 
-#include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
-#include "treadle/graph/node.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/trace.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/random.h"
@@ -41,24 +40,13 @@ array element(const array& x, int64_t t) {
 
 // A key for bodies that compute the same: ops, numbers and topology.
 Hash128 key_of(const Graph& body) {
-  std::vector<Node*> nodes, stack;
   std::unordered_set<Node*> seen;
-  auto visit = [&](const array& a) {
-    Node* n = a.node();
-    if (n->placeholder || n->seq < body.first_seq || !seen.insert(n).second)
-      return;
-    stack.push_back(n);
-  };
-  for (const array& y : body.outputs) visit(y);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    nodes.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(nodes.begin(), nodes.end(), [](Node* a, Node* b) {
-    return a->seq < b->seq;
-  });
+  const std::vector<Node*> nodes =
+      nodes_behind(body.outputs, [&](const array& a) {
+        Node* n = a.node();
+        return !n->placeholder && n->seq >= body.first_seq &&
+               seen.insert(n).second;
+      });
   Hasher h;
   std::unordered_map<Output*, uint64_t> number;
   auto add_spec = [&](const Spec& s) {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <unordered_set>
 
-#include "treadle/graph/node.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/trace.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
@@ -42,29 +42,18 @@ class Residuals {
   }
 
   Arrays of(const Arrays& gradients) {
-    std::vector<Node*> stack;
     std::unordered_set<Node*> seen;
-    auto visit = [&](const array& a) {
-      if (a.null()) return;
+    nodes_behind(gradients, [&](const array& a) {
       Node* n = a.node();
-      if (n->placeholder || n->seq < first_seq_) return;
-      if (n->seq < forward_end_) {
+      // A placeholder that is read is kept too, if it varies.
+      if (n->placeholder) {
         keep(a);
-      } else if (seen.insert(n).second) {
-        stack.push_back(n);
+        return false;
       }
-    };
-    // A placeholder that is read is kept too, if it varies.
-    auto read = [&](const array& a) {
-      if (!a.null() && a.node()->placeholder) keep(a);
-      visit(a);
-    };
-    for (const array& g : gradients) read(g);
-    while (!stack.empty()) {
-      Node* n = stack.back();
-      stack.pop_back();
-      for (const array& x : n->inputs()) read(x);
-    }
+      if (n->seq >= forward_end_) return seen.insert(n).second;
+      if (n->seq >= first_seq_) keep(a);
+      return false;
+    });
     return kept_;
   }
 

@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "treadle/base/error.h"
-#include "treadle/graph/node.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
@@ -20,24 +20,10 @@ namespace {
 std::vector<Node*> between(const Arrays& inputs,
                            const Arrays& outputs,
                            uint64_t first_seq) {
-  std::vector<Node*> found, stack;
-  std::unordered_set<Node*> seen;
-  auto visit = [&](const array& a) {
-    if (a.null()) return;
-    Node* n = a.node();
-    if (n->seq >= first_seq && seen.insert(n).second) stack.push_back(n);
-  };
-  for (const array& y : outputs) visit(y);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    found.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(found.begin(), found.end(), [](Node* a, Node* b) {
-    return a->seq < b->seq;
+  std::unordered_set<Node*> seen, reached;
+  const std::vector<Node*> found = nodes_behind(outputs, [&](const array& a) {
+    return a.node()->seq >= first_seq && seen.insert(a.node()).second;
   });
-  std::unordered_set<Node*> reached;
   for (const array& x : inputs) reached.insert(x.node());
   std::vector<Node*> path;
   for (Node* n : found) {
@@ -225,24 +211,16 @@ Arrays captures_of(const Graph& body) {
   Arrays found;
   std::unordered_set<Output*> seen;
   for (const array& x : body.inputs) seen.insert(x.output());
-  std::vector<Node*> stack;
   std::unordered_set<Node*> visited;
-  auto visit = [&](const array& a) {
-    if (a.null()) return;
+  nodes_behind(body.outputs, [&](const array& a) {
     Node* n = a.node();
     if (n->seq < body.first_seq || n->placeholder) {
       const bool number = n->scalar;
       if (!number && seen.insert(a.output()).second) found.push_back(a);
-    } else if (!seen.count(a.output()) && visited.insert(n).second) {
-      stack.push_back(n);
+      return false;
     }
-  };
-  for (const array& y : body.outputs) visit(y);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    for (const array& x : n->inputs()) visit(x);
-  }
+    return !seen.count(a.output()) && visited.insert(n).second;
+  });
   std::sort(found.begin(), found.end(), [](const array& a, const array& b) {
     return a.node()->seq < b.node()->seq;
   });

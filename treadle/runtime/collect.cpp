@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
 #include "treadle/runtime/interpreter.h"
@@ -140,23 +141,13 @@ class Collector {
                           to_string(out[j].spec()),
                           to_string(n->output(j).spec)));
     }
-    std::vector<Node*> fresh, stack;
-    auto visit = [&](const array& a) {
+    const std::vector<Node*> fresh = nodes_behind(out, [&](const array& a) {
       Node* m = a.node();
-      if (m->seq >= first && m->plan_mark != mark_ && !m->evaluated()) {
-        m->plan_mark = mark_;
-        stack.push_back(m);
+      if (m->seq < first || m->plan_mark == mark_ || m->evaluated()) {
+        return false;
       }
-    };
-    for (const array& y : out) visit(y);
-    while (!stack.empty()) {
-      Node* m = stack.back();
-      stack.pop_back();
-      fresh.push_back(m);
-      for (const array& x : m->inputs()) visit(x);
-    }
-    std::sort(fresh.begin(), fresh.end(), [](Node* a, Node* b) {
-      return a->seq < b->seq;
+      m->plan_mark = mark_;
+      return true;
     });
     for (Node* m : fresh) {
       m->in_trace = false;
