@@ -39,13 +39,13 @@ FAR = 8  # a peer this many times slower than the best after one round cannot be
 
 
 class Worker:
-    """One worker.py process. Raises RuntimeError with the reason when the peer cannot run the workload."""
+    """A process of one peer: PROGRAM ARGUMENT PEER. Raises RuntimeError with the reason when the peer cannot run."""
 
-    def __init__(self, workload, peer, env, timeout):
+    def __init__(self, program, argument, peer, env, timeout):
         self.timeout = timeout
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(HERE, "worker.py"), workload, role(peer)],
+            [sys.executable, os.path.join(HERE, program), argument, role(peer)],
             env=environment(peer, env),
             cwd=HERE,
             stdin=subprocess.PIPE,
@@ -70,9 +70,9 @@ class Worker:
             raise RuntimeError(lines[-1][:200] if lines else f"ended with status {self.process.returncode}")
         return json.loads(line)
 
-    def measure(self, seconds):
+    def ask(self, line):
         with contextlib.suppress(BrokenPipeError):  # read() says why it ended
-            print(seconds, file=self.process.stdin, flush=True)
+            print(line, file=self.process.stdin, flush=True)
         return self.read()
 
     def close(self):
@@ -88,6 +88,12 @@ def role(peer):
     return peer.replace("mlx_ob", "mlx").replace("ours", "mlx")
 
 
+def limited(threads):
+    """The environment in which every library uses so many threads."""
+    names = ("BENCH_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict(os.environ, JAX_PLATFORMS="cpu", **dict.fromkeys(names, threads))
+
+
 def environment(peer, env):
     if peer.startswith("mlx_ob"):
         if "BENCH_SHIM" not in env:
@@ -96,31 +102,37 @@ def environment(peer, env):
     return dict(env, MLX_IMPL=OURS if peer.startswith("ours") else "mlx")
 
 
+def interleave(workers, result, rounds, seconds, stop):
+    """Asks the workers in turn, round after round. stop(peer): it failed, or it is too far behind to be asked again."""
+    asked = list(workers)
+    for i in range(rounds):
+        for peer in asked[i % len(asked) :] + asked[: i % len(asked)] if asked else []:
+            try:
+                r = workers[peer].ask(seconds)
+                result[peer]["rounds"].append(r)
+                result[peer]["rss_mb"] = max(result[peer]["rss_mb"], r["rss_mb"])
+            except RuntimeError as error:
+                result[peer] = dict(error=str(error))
+                asked.remove(peer)
+                stop(peer)
+        best = min((result[p]["rounds"][i]["median"] for p in asked), default=0)
+        for peer in list(asked):
+            if not peer.startswith("ours") and result[peer]["rounds"][i]["median"] > FAR * best:
+                asked.remove(peer)
+                stop(peer)
+
+
 def measure(workload, peers, rounds, seconds, env, timeout):
     """peer -> {ready figures, rounds: [...]} or {error}."""
     workers, result = {}, {}
     try:
         for peer in peers:  # one after the other: the first step is timed too
             try:
-                workers[peer] = Worker(workload, peer, env, timeout)
+                workers[peer] = Worker("worker.py", workload, peer, env, timeout)
                 result[peer] = dict(workers[peer].ready, rounds=[])
             except RuntimeError as error:
                 result[peer] = dict(error=str(error))
-        for i in range(rounds):
-            order = list(workers)
-            order = order[i % len(order) :] + order[: i % len(order)] if order else []
-            for peer in order:
-                try:
-                    r = workers[peer].measure(seconds)
-                    result[peer]["rounds"].append(r)
-                    result[peer]["rss_mb"] = max(result[peer]["rss_mb"], r["rss_mb"])
-                except RuntimeError as error:
-                    result[peer] = dict(error=str(error))
-                    workers.pop(peer).close()
-            best = min((result[p]["rounds"][i]["median"] for p in workers), default=0)
-            for peer in list(workers):
-                if not peer.startswith("ours") and result[peer]["rounds"][i]["median"] > FAR * best:
-                    workers.pop(peer).close()
+        interleave(workers, result, rounds, seconds, lambda peer: workers.pop(peer).close())
     finally:
         for worker in workers.values():
             worker.close()
@@ -152,15 +164,8 @@ def main():
     found = dict(machine=report.machine(), threads=threads, ours=OURS, workloads={})
     report.print_machine(found)
     with tempfile.TemporaryDirectory() as tmp:
-        env = dict(
-            os.environ,
-            BENCH_THREADS=threads,
-            OMP_NUM_THREADS=threads,
-            OPENBLAS_NUM_THREADS=threads,
-            MKL_NUM_THREADS=threads,
-            JAX_PLATFORMS="cpu",
-            TORCHINDUCTOR_CACHE_DIR=os.path.join(tmp, "inductor"),  # cold: the first step is timed
-        )
+        env = limited(threads)
+        env["TORCHINDUCTOR_CACHE_DIR"] = os.path.join(tmp, "inductor")  # cold: the first step is timed
         for workload in workloads:
             t = time.time()
             found["workloads"][workload] = measure(

@@ -74,4 +74,5 @@ def main():
         print(json.dumps(dict(median=median / calls, min=least / calls, n=n, rss_mb=peak_rss_mb())), file=report)
 
 
-main()
+if __name__ == "__main__":
+    main()
