@@ -120,6 +120,13 @@ def merge(files):
     return found
 
 
+def save(name, found):
+    """Writes what was found over what the file has of the same cases."""
+    old = merge([name])["cases"] if os.path.exists(name) else {}
+    with open(name, "w") as f:
+        json.dump(dict(found, cases=dict(old, **found["cases"])), f)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("name", choices=list(LIMIT))
@@ -142,24 +149,23 @@ def main():
     found = dict(machine=report.machine(), ours=OURS, threads=os.environ.get("BENCH_THREADS", "2"), cases={})
     report.print_machine(found)
     peers = Peers(args.name, args.peers.split(","), args.timeout)
-    begin = time.monotonic()
+    begin = saved = time.monotonic()
     try:
         for case in names:
             if time.monotonic() - begin > args.limit:
                 print(f"stopped before {case}")
                 break
             found["cases"][case] = measure(peers, case, args.rounds, args.seconds)
+            if args.json and time.monotonic() - saved > 5:
+                save(args.json, found)
+                saved = time.monotonic()
     finally:
         for peer in list(peers.workers):
             peers.end(peer)
     print_speed(args.name, found)
     print_memory(found)
     if args.json:
-        if os.path.exists(args.json):
-            old = merge([args.json])
-            found["cases"] = dict(old["cases"], **found["cases"])
-        with open(args.json, "w") as f:
-            json.dump(found, f)
+        save(args.json, found)
 
 
 if __name__ == "__main__":

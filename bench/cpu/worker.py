@@ -40,10 +40,11 @@ def timed(step):
     return time.perf_counter() - t, out
 
 
-def measure(step, seconds):
+def measure(step, seconds, long=2):
+    """Median, least and number of steps within about so many seconds: at least three, or one that takes `long`."""
     warm, _ = timed(step)  # what other processes left in the caches is not measured
     times, end = [], time.perf_counter() + seconds
-    while len(times) < (1 if warm > 2 else 3) or (time.perf_counter() < end and len(times) < 100_000):
+    while len(times) < (1 if warm > long else 3) or (time.perf_counter() < end and len(times) < 100_000):
         times.append(timed(step)[0])
     times.sort()
     return times[len(times) // 2], times[0], len(times)
