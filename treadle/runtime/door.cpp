@@ -46,7 +46,9 @@ void check_kernel(const Op& op,
                   why));
 }
 
-void flush(const array& last) { runtime::start({&last, 1}); }
+void flush(const array& last) {
+  runtime::start({&last, 1}, runtime::Awaited::no);
+}
 
 void wait(Node& node) {
   array a(&node.output(0));
@@ -56,11 +58,13 @@ void wait(Node& node) {
 }  // namespace door
 
 void eval(std::span<const array> arrays) {
-  runtime::start(arrays);
+  runtime::start(arrays, runtime::Awaited::yes);
   runtime::wait(arrays);
 }
 
-void async_eval(std::span<const array> arrays) { runtime::start(arrays); }
+void async_eval(std::span<const array> arrays) {
+  runtime::start(arrays, runtime::Awaited::no);
+}
 
 void array::eval() const { treadle::eval({this, 1}); }
 

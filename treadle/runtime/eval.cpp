@@ -1,6 +1,7 @@
 // eval: collect, plan, bind, run.
 #include "treadle/runtime/eval.h"
 
+#include <exception>
 #include <mutex>
 
 #include "treadle/graph/graph.h"
@@ -28,6 +29,8 @@ std::mutex& eval_mutex() {
 }
 
 thread_local bool evaluating = false;
+// Of the evaluation that goes on; guarded by the eval mutex.
+Awaited awaited_now = Awaited::no;
 
 // A plan that touches fewer bytes runs at once on the calling thread: waking
 // the executor and its threads would cost more.
@@ -125,11 +128,13 @@ void launch(const Work& w) {
   int threads = backend(w.stream.device.type).threads();
   Run bound =
       *run;  // the job may end, and drop its own, before it is read here
-  auto event = enqueue([run = std::move(run), threads]() mutable {
-    check_inputs(run->after);
-    execute(*run, threads);
-    run.reset();
-  });
+  auto event = enqueue(
+      [run = std::move(run), threads]() mutable {
+        check_inputs(run->after);
+        execute(*run, threads);
+        run.reset();
+      },
+      awaited_now);
   settle(w, bound, event);
 }
 
@@ -271,12 +276,18 @@ void for_each_plan(
   }
 }
 
-void start(std::span<const array> targets) {
+void start(std::span<const array> targets, Awaited awaited) {
   if (evaluating) return;
   std::lock_guard lock(eval_mutex());
   evaluating = true;
+  awaited_now = awaited;
   struct Done {
-    ~Done() { evaluating = false; }
+    const int exceptions = std::uncaught_exceptions();
+    ~Done() {
+      evaluating = false;
+      // What was queued before the failure is not waited for.
+      if (std::uncaught_exceptions() > exceptions) wake_executor();
+    }
   } done;
   static std::vector<Node*> nodes;  // keeps its capacity
   find_unevaluated(targets, nodes);

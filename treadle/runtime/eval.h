@@ -9,6 +9,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/node.h"
 #include "treadle/plan/plan.h"
+#include "treadle/runtime/executor.h"
 
 namespace treadle {
 
@@ -18,7 +19,8 @@ void synchronize();
 namespace runtime {
 
 // Plans, binds and launches what the targets need. Returns when it is queued.
-void start(std::span<const array> targets);
+// Awaited: `wait` follows at once.
+void start(std::span<const array> targets, Awaited awaited);
 // Waits for the targets and throws what their computation threw.
 void wait(std::span<const array> targets);
 

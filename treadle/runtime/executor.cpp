@@ -11,9 +11,13 @@ namespace treadle::runtime {
 
 namespace {
 
+class JobEvent;
+void help_until(const JobEvent& event);
+
 class JobEvent : public Event {
  public:
   void wait() override {
+    help_until(*this);
     std::unique_lock lock(mutex_);
     signalled_.wait(lock, [&] { return done_; });
   }
@@ -57,19 +61,49 @@ void run_job(Job& job) {
   job.event->signal(std::move(error));
 }
 
+// One thread at a time may run jobs while it waits, until it ends: libraries
+// keep a team of workers for every thread that they are called from.
+class Helper {
+ public:
+  ~Helper() {
+    if (mine_) taken = false;
+  }
+  bool allowed() { return mine_ || (mine_ = !taken.exchange(true)); }
+
+ private:
+  static inline std::atomic<bool> taken{false};
+  bool mine_ = false;
+};
+thread_local Helper helper;
+
 class Executor {
  public:
   Executor() : thread_([this] { loop(); }) {}
 
-  std::shared_ptr<Event> push(std::function<void()> run) {
+  std::shared_ptr<Event> push(std::function<void()> run, Awaited awaited) {
     auto event = std::make_shared<JobEvent>();
     {
       std::lock_guard lock(mutex_);
       queue_.push_back({std::move(run), event});
       ++pending_;
     }
-    wake_.notify_one();
+    if (awaited == Awaited::no) wake_.notify_one();
     return event;
+  }
+
+  // Runs what is queued, up to the job of this event, on the calling thread.
+  // Jobs run one at a time: while another thread is at one, it goes on with
+  // those that follow, and there is nothing to do here but to wait.
+  void help_until(const JobEvent& event) {
+    std::unique_lock lock(mutex_);
+    while (!busy_ && !queue_.empty() && !event.done() && helper.allowed())
+      next(lock);
+    if (!busy_ && (stopping_ || !queue_.empty())) wake_.notify_one();
+  }
+
+  void wake() {
+    std::lock_guard lock(mutex_);
+    wake_.notify_one();
   }
 
   bool idle() const { return pending_.load(std::memory_order_acquire) == 0; }
@@ -85,24 +119,33 @@ class Executor {
 
  private:
   void loop() {
+    std::unique_lock lock(mutex_);
     for (;;) {
-      Job job;
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-        if (queue_.empty()) return;
-        job = std::move(queue_.front());
-        queue_.pop_front();
-      }
-      run_job(job);
-      pending_.fetch_sub(1, std::memory_order_release);
+      wake_.wait(lock,
+                 [&] { return !busy_ && (stopping_ || !queue_.empty()); });
+      if (queue_.empty()) return;
+      next(lock);
     }
+  }
+
+  // Runs the first job, without the lock.
+  void next(std::unique_lock<std::mutex>& lock) {
+    Job job = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    run_job(job);
+    job.event.reset();
+    lock.lock();
+    busy_ = false;
+    pending_.fetch_sub(1, std::memory_order_release);
   }
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
   std::atomic<int> pending_{0};
+  bool busy_ = false;  // some thread is at a job
   bool stopping_ = false;
   std::thread thread_;
 };
@@ -123,10 +166,14 @@ Executor& executor() {
   return *e;
 }
 
+void help_until(const JobEvent& event) {
+  if (!inline_only) executor().help_until(event);
+}
+
 }  // namespace
 
-std::shared_ptr<Event> enqueue(std::function<void()> job) {
-  if (!inline_only) return executor().push(std::move(job));
+std::shared_ptr<Event> enqueue(std::function<void()> job, Awaited awaited) {
+  if (!inline_only) return executor().push(std::move(job), awaited);
   auto event = std::make_shared<JobEvent>();
   Job now{std::move(job), event};
   run_job(now);
@@ -135,8 +182,11 @@ std::shared_ptr<Event> enqueue(std::function<void()> job) {
 
 bool executor_idle() { return inline_only || executor().idle(); }
 bool executor_available() { return !inline_only; }
+void wake_executor() {
+  if (!inline_only) executor().wake();
+}
 void drain() {
-  enqueue([] {})->wait();
+  enqueue([] {}, Awaited::yes)->wait();
 }
 
 }  // namespace treadle::runtime
