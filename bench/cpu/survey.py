@@ -4,8 +4,9 @@
   python survey.py ops|layers --table FILE ...       print the table of earlier runs
 
 The rows are those of ops.table and layers.table. Prints the cases by their ratio to the best peer, the slowest first,
-and the ops that take more memory than their inputs and outputs. --part measures every fifth case, from the second on:
-a machine may be had for a few minutes at a time. --json adds to the file.
+and the ops that take more memory than their inputs and outputs. --json adds to the file. For a machine that may be had
+for a few minutes at a time: --part 2/5 measures every fifth case, from the second on, --limit ends after so many
+seconds, --missing goes on where another run ended.
 """
 
 import argparse
@@ -138,6 +139,7 @@ def main():
     p.add_argument("--limit", type=float, default=1e9, help="seconds after which no further case is begun")
     p.add_argument("--timeout", type=float, default=60)
     p.add_argument("--json")
+    p.add_argument("--missing", action="store_true", help="only what the file of --json lacks")
     p.add_argument("--table", nargs="+", metavar="FILE")
     args = p.parse_args()
     if args.table:
@@ -146,6 +148,9 @@ def main():
         return print_memory(found)
     part, parts = map(int, args.part.split("/"))
     names = [case.name for case in table.cases(args.name) if re.search(args.only, case.name)][part - 1 :: parts]
+    if args.missing and os.path.exists(args.json):
+        old = merge([args.json])["cases"]
+        names = [name for name in names if name not in old]
     found = dict(machine=report.machine(), ours=OURS, threads=os.environ.get("BENCH_THREADS", "2"), cases={})
     report.print_machine(found)
     peers = Peers(args.name, args.peers.split(","), args.timeout)
