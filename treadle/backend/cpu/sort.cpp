@@ -10,9 +10,8 @@
 #include "treadle/backend/cpu/order.h"
 #include "treadle/backend/cpu/parallel.h"
 #include "treadle/backend/cpu/sort_keys.h"
+#include "treadle/backend/cpu/vector_sort.h"
 #include "treadle/ops/sort.h"
-
-#include "hwy/contrib/sort/vqsort.h"
 
 namespace treadle::backend::cpu {
 
@@ -46,11 +45,10 @@ void sort_keys(K* keys, int64_t n) {
     }
     return;
   }
-  hwy::Sorter sorter;
   if constexpr (std::is_same_v<K, Pair>) {
-    sorter(&keys->bits, size_t(n), hwy::SortAscending());
+    vector_sort(&keys->bits, size_t(n));
   } else {
-    sorter(keys, size_t(n), hwy::SortAscending());
+    vector_sort(keys, size_t(n));
   }
 }
 
