@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/reinterpret.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -169,6 +171,17 @@ array simpler(Row row, const array& x, const Scalar& v, Stream s) {
   return {};
 }
 
+// The larger real part goes first, so that nothing overflows.
+array complex_logaddexp(const array& a, const array& b, Stream s) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const array first = greater(real(a, s), real(b, s), s);
+  const array top = select(first, a, b, s), low = select(first, b, a, s);
+  const array y = add(top, log1p(exp(subtract(low, top, s), s), s), s);
+  const array alone =
+      logical_or(equal(real(low, s), -inf, s), equal(real(top, s), inf, s), s);
+  return select(alone, top, y, s);
+}
+
 }  // namespace
 
 PlainNumbers::PlainNumbers() : outer_(std::exchange(plain_numbers, true)) {}
@@ -327,6 +340,16 @@ array apply_row(Row row, std::span<const Term> args, StreamOrDevice stream) {
                          : promote_types(promoted, weak->default_dtype());
   }
   if (row == Row::bitwise_invert && promoted == bool_) row = Row::logical_not;
+  if (is_complex(promoted)) {
+    if (row == Row::floor_divide) row = Row::divide;  // as in MLX
+    if (row == Row::logaddexp) {
+      const auto whole = [&](const Term& t) {
+        return t.is_array() ? astype(t.as_array(), promoted, s)
+                            : array(t.scalar(), promoted);
+      };
+      return complex_logaddexp(whole(args[0]), whole(args[1]), s);
+    }
+  }
   Dtype operand = operand_dtype(row, promoted);
 
   if (weak && args.size() == 2 && any_array) {
