@@ -1,5 +1,6 @@
 #include "treadle/ops/attention.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <fmt/format.h>
@@ -40,33 +41,106 @@ Specs Attention::infer(std::span<const Spec> in) const {
   return {{out, in[0].dtype}, {rows, working(in[0].dtype)}};
 }
 
-Arrays Attention::expand(const Arrays& x) const {
+namespace {
+
+// Scores that lie in memory at once where there is no kernel: a block of
+// queries at a time, of which there are not too many.
+constexpr int64_t kScores = 1 << 20, kMostBlocks = 64;
+
+// Some queries, and the keys that one of them sees.
+struct Block {
+  int64_t first, rows, keys;
+  int64_t before;  // its first query comes after that many keys
+};
+
+std::vector<Block> blocks_of(const Attention& op, const Arrays& x) {
+  const Shape& q = x[0].shape();
+  const int64_t rows = q[2], keys = x[1].shape(2);
+  const int64_t step =
+      std::max({int64_t{1},
+                kScores / std::max<int64_t>(1, q[0] * q[1] * keys),
+                (rows + kMostBlocks - 1) / kMostBlocks});
+  std::vector<Block> blocks;
+  for (int64_t i = 0; i < rows; i += step) {
+    Block b{i, std::min(step, rows - i), keys, i + keys - rows};
+    // A query that sees no key weighs all of them evenly.
+    if (op.mask == AttentionMask::causal && (b.before >= 0 || op.has_sinks))
+      b.keys = std::clamp<int64_t>(b.before + b.rows, 1, keys);
+    blocks.push_back(b);
+  }
+  return blocks;
+}
+
+// x between two places of an axis; x itself when it is whole, or one for all.
+array part(const array& x, int axis, int64_t first, int64_t count) {
+  const int64_t n = x.shape(axis);
+  if (n == count || n == 1) return x;
+  Shape start(x.shape().size(), 0), stop = x.shape();
+  start[size_t(axis)] = first;
+  stop[size_t(axis)] = first + count;
+  return slice(x, start, stop);
+}
+
+Arrays inputs_of(const Attention& op, const Arrays& x, const Block& b) {
+  Arrays in = x;
+  in[0] = part(x[0], 2, b.first, b.rows);
+  for (size_t i : {1, 2}) in[i] = part(x[i], 2, 0, b.keys);
+  if (op.has_mask()) in[3] = part(x[3], 2, b.first, b.rows);
+  return in;
+}
+
+// The formula on the inputs of a block.
+Arrays attend(const Attention& op, const Arrays& x, int64_t before) {
   const Dtype dtype = x[0].dtype(), work = working(dtype);
   const int64_t groups = x[1].shape(1);
-  array q = by_group(astype(x[0], work) * scale, groups);
+  array q = by_group(astype(x[0], work) * op.scale, groups);
   array k = expand_dims(astype(x[1], work), 2);
   array v = expand_dims(astype(x[2], work), 2);
   array s = matmul(q, swapaxes(k, -1, -2));  // (B, Hk, H / Hk, Tq, Tk)
-  if (mask == AttentionMask::causal) {
-    const int64_t rows = s.shape(-2), keys = s.shape(-1);
-    array i = arange(keys - rows, keys), j = arange(keys);
+  if (op.mask == AttentionMask::causal) {
+    array i = arange(before, before + s.shape(-2)), j = arange(s.shape(-1));
     s = select(greater_equal(expand_dims(i, 1), j), s, unseen(work));
-  } else if (has_mask()) {
+  } else if (op.has_mask()) {
     array m = by_group(x[3], groups);
-    s = mask == AttentionMask::boolean ? select(m, s, unseen(work))
-                                       : s + astype(m, work);
+    s = op.mask == AttentionMask::boolean ? select(m, s, unseen(work))
+                                          : s + astype(m, work);
   }
   array top = max(s, -1, true), sink;
-  if (has_sinks) {
+  if (op.has_sinks) {
     sink = reshape(astype(x.back(), work), {1, groups, -1, 1, 1});
     top = maximum(top, sink);
   }
   top = stop_gradient(top);
   array p = exp(s - top), total = sum(p, -1, true);
-  if (has_sinks) total = total + exp(sink - top);
+  if (op.has_sinks) total = total + exp(sink - top);
   array y = flatten(matmul(p / total, v), 1, 2);
   array lse = flatten(squeeze(log(total) + top, -1), 1, 2);
   return {astype(y, dtype), lse};
+}
+
+// Attention of a block, for its derivatives.
+struct AttentionOfBlock : Attention {
+  int64_t before;
+
+  AttentionOfBlock(const Attention& op, int64_t keys_before)
+      : Attention(op), before(keys_before) {}
+  Arrays expand(const Arrays& x) const override {
+    return attend(*this, x, before);
+  }
+};
+
+}  // namespace
+
+Arrays Attention::expand(const Arrays& x) const {
+  const std::vector<Block> blocks = blocks_of(*this, x);
+  if (blocks.size() == 1) return attend(*this, x, blocks[0].before);
+  Arrays y, lse;
+  for (const Block& b : blocks) {
+    Arrays out = attend(*this, inputs_of(*this, x, b), b.before);
+    y.push_back(out[0]);
+    lse.push_back(out[1]);
+  }
+  return {concatenate(y, 2), concatenate(lse, 2)};
 }
 
 Arrays Attention::vjp(const Arrays& x,
@@ -77,21 +151,26 @@ Arrays Attention::vjp(const Arrays& x,
   if (!ct[1].null()) return vjp_by_expansion(*this, x, ct, args);
   Arrays out(args.size());
   if (ct[0].null()) return out;
-  AttentionGrad op;
-  op.scale = scale;
-  op.mask = mask;
-  op.has_sinks = has_sinks;
-  std::vector<size_t> places;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (!is_floating(x[size_t(args[i])].dtype())) continue;  // a boolean mask
-    op.wrt.push_back(args[i]);
-    places.push_back(i);
-  }
-  if (places.empty()) return out;
   Arrays in = x;
   in.insert(in.end(), {y[0], y[1], ct[0]});
-  Arrays g = record_all(make_op(op), in, resolve({}));
-  for (size_t i = 0; i < places.size(); ++i) out[places[i]] = g[i];
+  // What an added mask gets is recorded alone: the kernel gives the others.
+  const bool alone = mask == AttentionMask::additive && x[0].dtype() != float64;
+  for (const bool of_mask : {false, true}) {
+    AttentionGrad op;
+    op.scale = scale;
+    op.mask = mask;
+    op.has_sinks = has_sinks;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < args.size(); ++i) {
+      if (!is_floating(x[size_t(args[i])].dtype())) continue;  // boolean mask
+      if (of_mask != (alone && args[i] == 3)) continue;
+      op.wrt.push_back(args[i]);
+      places.push_back(i);
+    }
+    if (places.empty()) continue;
+    Arrays g = record_all(make_op(op), in, resolve({}));
+    for (size_t i = 0; i < places.size(); ++i) out[places[i]] = g[i];
+  }
   return out;
 }
 
@@ -172,9 +251,37 @@ Specs AttentionGrad::infer(std::span<const Spec> in) const {
 }
 
 Arrays AttentionGrad::expand(const Arrays& x) const {
-  Arrays in(x.begin(), x.end() - 3);
-  return vjp_by_expansion(
-      forward(), in, {x.back(), array()}, {wrt.begin(), wrt.end()});
+  const Attention op = forward();
+  const Arrays all(x.begin(), x.end() - 3);
+  const int64_t keys = all[1].shape(2);
+  const std::vector<Block> blocks = blocks_of(op, all);
+  std::vector<Arrays> parts(wrt.size());
+  for (const Block& b : blocks) {
+    // The weights of a block are computed anew, and gone before the next:
+    // merged with those of the forward pass they would all be kept.
+    RegionScope region(blocks.size() == 1 ? current_region() : new_region());
+    const array ct = part(x.back(), 2, b.first, b.rows);
+    Arrays g = vjp_by_expansion(AttentionOfBlock(op, b.before),
+                                inputs_of(op, all, b),
+                                {ct, array()},
+                                {wrt.begin(), wrt.end()});
+    for (size_t i = 0; i < wrt.size(); ++i) {
+      const bool by_key = wrt[i] == 1 || wrt[i] == 2;
+      const bool by_query =
+          wrt[i] == 0 || (wrt[i] == 3 && op.has_mask() && g[i].shape(2) > 1);
+      if (by_key && b.keys < keys)
+        g[i] = pad(g[i], {0, 0, 0, 0}, {0, 0, keys - b.keys, 0});
+      if (by_query || parts[i].empty()) {
+        parts[i].push_back(g[i]);
+      } else {
+        parts[i][0] = parts[i][0] + g[i];
+      }
+    }
+  }
+  Arrays out;
+  for (Arrays& p : parts)
+    out.push_back(p.size() == 1 ? p[0] : concatenate(p, 2));
+  return out;
 }
 
 namespace fast {

@@ -42,7 +42,7 @@ std::string why_not(const Op& op,
   if (const auto* grad = as<AttentionGrad>(op)) {
     for (int i : grad->wrt) {
       if (i == 3 && grad->forward().has_mask())
-        return "the mask's gradient is as large as the scores";
+        return "the gradient of a mask is computed by the expansion";
     }
   }
   for (int64_t n : in[0].shape) {
