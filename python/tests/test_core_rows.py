@@ -76,7 +76,7 @@ def test_logaddexp_of_complex_numbers():
     a, b = mx.array(a[:3]), mx.array(b[:3])
     y = mx.logaddexp(a, b)
     grads = mx.grad(lambda a, b: mx.real(mx.logaddexp(a, b)).sum(), argnums=(0, 1))(a, b)
-    for got, x in zip(grads, (a, b)):
+    for got, x in zip(grads, (a, b), strict=True):
         want = mx.conjugate(mx.exp(x - y))
         assert mx.abs(got - want).max().item() < 1e-6
 
