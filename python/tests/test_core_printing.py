@@ -81,7 +81,7 @@ def test_what_needs_a_gpu_says_so():
     assert mx.metal.is_available() is False
     arguments = {"name": "mine", "input_names": ["x"], "output_names": ["y"], "source": ""}
     for call in (
-        lambda: mx.fast.metal_kernel(**arguments),
+        lambda: mx.fast.metal_kernel(**arguments)(inputs=[], output_shapes=[], output_dtypes=[]),
         lambda: mx.fast.cuda_kernel(**arguments),
         lambda: mx.metal.start_capture("a.gputrace"),
         mx.metal.stop_capture,

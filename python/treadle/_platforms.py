@@ -17,8 +17,16 @@ def metal_kernel(
     atomic_outputs=False,
     compile_options=None,
 ):
-    """Raises ``RuntimeError``: there is no Metal here to compile the kernel."""
-    _refuse("metal_kernel", f"'{name}' needs Metal, which is not on this machine; {_CUSTOM}.")
+    """A function that raises ``RuntimeError`` when it is called: there is no Metal here to compile the kernel.
+
+    As in MLX, programs may name their kernels on any machine, and choose another way to compute where
+    ``metal.is_available()`` is false.
+    """
+
+    def kernel(**arguments):
+        _refuse("metal_kernel", f"'{name}' needs Metal, which is not on this machine; {_CUSTOM}.")
+
+    return kernel
 
 
 def cuda_kernel(

@@ -7,7 +7,7 @@ raises ``NotImplementedError`` when it is called.
 import sys
 import types
 
-from treadle import _core, _platforms
+from treadle import _core, _distributed, _platforms
 from treadle._core import *  # noqa: F403
 from treadle._core import __version__ as __version__
 from treadle._custom import custom_function as custom_function
@@ -34,14 +34,10 @@ _MISSING = {
     "fast": "",
     "fft": "",
     "linalg": "",
-    "distributed": "all_gather all_max all_min all_sum init is_available recv recv_like send sum_scatter",
+    "distributed": "",
     "metal": "",
     "cuda": "",
 }
-_MISSING_CLASSES = {
-    "distributed": "Group",
-}
-
 # ``import treadle.core.random`` works, as for files in a package.
 __path__ = []
 
@@ -49,7 +45,7 @@ __path__ = []
 def _submodule(name):
     module = getattr(_core, name, None) or types.ModuleType(f"{__name__}.{name}")
     full = f"{__name__}.{name}"
-    module.__getattr__ = module_getattr(full, _MISSING_CLASSES.get(name, ""), _MISSING[name])
+    module.__getattr__ = module_getattr(full, functions=_MISSING[name])
     sys.modules[full] = module
     return module
 
@@ -71,9 +67,13 @@ for _name in ("device_info", "start_capture", "stop_capture"):
     setattr(metal, _name, getattr(_platforms, _name))  # noqa: F405
 for _name in ("metal_kernel", "cuda_kernel", "precompiled_cuda_kernel"):
     setattr(fast, _name, getattr(_platforms, _name))  # noqa: F405
+for _name in ("Group", "init", "is_available", "all_gather", "all_max", "all_min", "all_sum", "sum_scatter"):
+    setattr(distributed, _name, getattr(_distributed, _name))  # noqa: F405, F821
+for _name in ("recv", "recv_like", "send"):
+    setattr(distributed, _name, getattr(_distributed, _name))  # noqa: F405, F821
 del _name
 
-__getattr__ = module_getattr(__name__, _MISSING_CLASSES.get("", ""), _MISSING[""])
+__getattr__ = module_getattr(__name__, functions=_MISSING[""])
 
 
 def _as_mlx():

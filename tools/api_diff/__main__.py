@@ -26,11 +26,11 @@ PYTHON = [
 
 # What later versions bring. Modules of which all is missing end in a star.
 _LATER = {
-    "core": "dequantize gather_qmm gather_qqmm qqmm quantize quantized_matmul distributed.*",
+    "core": "dequantize gather_qmm gather_qqmm qqmm quantize quantized_matmul",
     "nn": "AllToShardedLinear ShardedToAllLinear QuantizedAllToShardedLinear QuantizedShardedToAllLinear "
     "FullyShardedModule fully_shard layers.distributed.* QQLinear QuantizedEmbedding QuantizedLinear quantize "
     "layers.quantized.*",
-    "nn.utils": "average_gradients clip_grad_norm_sharded",
+    "nn.utils": "clip_grad_norm_sharded",
 }
 MISSING_YET = {f"{module}.{name}" for module, names in _LATER.items() for name in names.split()}
 

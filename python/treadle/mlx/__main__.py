@@ -1,5 +1,6 @@
 """``python -m treadle.mlx script.py ...``: runs an MLX program on Treadle."""
 
+import importlib.metadata
 import os
 import runpy
 import sys
@@ -8,9 +9,10 @@ import types
 from treadle import mlx
 
 USAGE = """\
-usage: python -m treadle.mlx [-m MODULE | -c CODE | SCRIPT] [ARGUMENTS ...]
+usage: python -m treadle.mlx [-m MODULE | -c CODE | SCRIPT | PROGRAM] [ARGUMENTS ...]
 
 Runs an unchanged MLX program: its imports of mlx.core, mlx.nn, mlx.optimizers and mlx.utils get Treadle's modules.
+PROGRAM is the name of an installed console program, as mlx_lm.generate.
 """
 
 
@@ -44,6 +46,9 @@ def main():
     elif first.startswith("-"):
         print(f"treadle.mlx: unknown option {first}\n{USAGE}", file=sys.stderr, end="")
         return 2
+    elif not os.path.exists(first) and (program := _console_program(first)):
+        sys.argv = arguments
+        return program.load()()
     elif os.path.isdir(first) or not first.endswith(".py") and _is_archive(first):
         sys.argv = arguments
         runpy.run_path(first, run_name="__main__")
@@ -55,6 +60,11 @@ def main():
             code = compile(f.read(), first, "exec")
         _run(code, first)
     return 0
+
+
+def _console_program(name):
+    """What an installed package offers under this name, or None."""
+    return next(iter(importlib.metadata.entry_points(group="console_scripts", name=name)), None)
 
 
 def _is_archive(path):
