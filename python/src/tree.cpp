@@ -250,9 +250,12 @@ void assign(nb::handle h,
   }
   for (size_t i = 0; i < form.children.size(); ++i) {
     const Form& child = form.children[i];
-    if (!has_arrays(child)) continue;
     nb::handle now = child_of(h, form, i);
     bool entry = form.kind != Form::Kind::tuple;
+    // Empty containers are made too, where there was nothing: the state of
+    // frozen parameters.
+    bool made = entry && !now && child.kind != Form::Kind::constant;
+    if (!has_arrays(child) && !made) continue;
     if (matches(now, child) || !entry) {
       assign(now, child, arrays, next);
     } else {

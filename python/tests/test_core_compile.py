@@ -136,6 +136,22 @@ def test_state_that_the_function_adds():
     check(run)
 
 
+def test_empty_containers_that_the_function_adds():
+    def run(m):
+        state = {}
+
+        @partial(m.compile, inputs=state, outputs=state)
+        def f(x):
+            for name in ("frozen", "layers"):
+                assert (name in state) == ("y" in state), "a later trace finds what an earlier one added"
+            state.update(frozen={}, layers=[{}, {"w": {}}], y=x)
+            return x + 1
+
+        return [f(m.array(1)), f(m.array([1, 2])), state]
+
+    check(run)
+
+
 def test_a_state_that_starts_over():
     state = {}
 
