@@ -105,6 +105,18 @@ def test_another_alignment_is_heeded(tmp_path):
     assert {k: v.tolist() for k, v in mx.load(path).items()} == {"x": [7], "y": [8]}
 
 
+@pytest.mark.parametrize("alignment", [8, 32, 64, 4096])
+def test_a_given_alignment_is_written(tmp_path, alignment):
+    path = tmp_path / "a.gguf"
+    values = {"x": mx.array([1.0]), "y": mx.arange(33), "z": mx.array([2], mx.int8)}
+    mx.save_gguf(path, values, {"general.alignment": mx.array(alignment, mx.uint32)})
+    read, metadata = mx.load(path, return_metadata=True)
+    assert {k: v.tolist() for k, v in read.items()} == {k: v.tolist() for k, v in values.items()}
+    assert metadata["general.alignment"].item() == alignment
+    data = path.read_bytes()
+    assert data[-alignment:][0] == 2 and len(data) % alignment == 0
+
+
 X = {"x": tensor((2,), 0, bytes(8))}
 BAD = {
     "magic": b"GGUG" + gguf({}, X)[4:],
@@ -188,7 +200,10 @@ def test_what_cannot_be_written_is_an_error(tmp_path):
         ({}, {"k": 3}, TypeError),
         ({}, {"k": mx.ones((2, 2))}, ValueError),
         ({}, {"k": mx.array(1.0, mx.bfloat16)}, ValueError),
-        ({}, {"general.alignment": mx.array(64, mx.uint32)}, ValueError),
+        ({}, {"general.alignment": mx.array(12, mx.uint32)}, ValueError),
+        ({}, {"general.alignment": mx.array(0, mx.uint32)}, ValueError),
+        ({}, {"general.alignment": mx.array(64)}, ValueError),
+        ({}, {"general.alignment": mx.array(1 << 31, mx.uint32)}, ValueError),
     ):
         with pytest.raises(error, match="save_gguf"):
             mx.save_gguf(path, values, extra)

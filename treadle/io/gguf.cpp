@@ -25,7 +25,8 @@ constexpr std::string_view kLoad = "load_gguf", kSave = "save_gguf";
 constexpr std::string_view kMagic = "GGUF";
 constexpr std::string_view kAlignment = "general.alignment";
 constexpr uint64_t kDefaultAlignment = 32;
-constexpr int64_t kMaxAxes = 8;  // the format's own limit is 4
+constexpr uint64_t kMaxAlignment = 1 << 16;  // what is written
+constexpr int64_t kMaxAxes = 8;              // the format's own limit is 4
 
 // Tensor types whose elements are as they are in memory.
 constexpr std::pair<uint32_t, Dtype> kTypes[] = {{0, float32},
@@ -246,15 +247,15 @@ void unpack(const Entry& e,
   out.emplace_back(prefix + ".biases", array::from(biases.data(), groups));
 }
 
-uint64_t alignment_of(const Reader& r, const Gguf& g) {
-  for (const auto& [key, value] : g.metadata) {
+// What the metadata say; 0 for what cannot be an alignment.
+uint64_t alignment_of(
+    const std::vector<std::pair<std::string, GgufValue>>& metadata) {
+  for (const auto& [key, value] : metadata) {
     if (key != kAlignment) continue;
     const array* a = std::get_if<array>(&value);
     const uint64_t n =
         a && a->ndim() == 0 && a->dtype() == uint32 ? a->item<uint32_t>() : 0;
-    if (n == 0 || n % 8 != 0)
-      r.bad("has an alignment that is no multiple of 8.");
-    return n;
+    return n % 8 == 0 ? n : 0;
   }
   return kDefaultAlignment;
 }
@@ -307,7 +308,8 @@ Gguf load_gguf(const std::string& path) {
     entries.push_back(read_entry(r));
     once(entries.back().name);
   }
-  const uint64_t alignment = alignment_of(r, g);
+  const uint64_t alignment = alignment_of(g.metadata);
+  if (alignment == 0) r.bad("has an alignment that is no multiple of 8.");
   const uint64_t start = (r.at() + alignment - 1) / alignment * alignment;
   const uint64_t data = start < file.bytes() ? file.bytes() - start : 0;
   for (const Entry& e : entries) {
@@ -394,6 +396,13 @@ uint32_t type_of(const std::string& name, const array& x) {
 void save_gguf(const std::string& path,
                const std::vector<std::pair<std::string, array>>& tensors,
                const std::vector<std::pair<std::string, GgufValue>>& metadata) {
+  const uint64_t alignment = alignment_of(metadata);
+  if (alignment == 0 || alignment > kMaxAlignment) {
+    invalid(kSave,
+            fmt::format("'{}' must be a multiple of 8 up to {}, of uint32.",
+                        kAlignment,
+                        kMaxAlignment));
+  }
   FileWriter w;
   std::set<std::string> names;
   auto once = [&](const std::string& name) {
@@ -408,9 +417,6 @@ void save_gguf(const std::string& path,
   for (const auto& [key, value] : metadata) {
     once(key);
     if (!is_utf8(key)) invalid(kSave, "a key is not UTF-8.");
-    if (key == kAlignment) {
-      invalid(kSave, fmt::format("the key '{}' is reserved.", key));
-    }
     w.text(key);
     write_value(w, key, value);
   }
@@ -431,20 +437,19 @@ void save_gguf(const std::string& path,
     for (int i = x.ndim(); i-- > 0;) w.number(uint64_t(x.shape(i)));
     w.number(type_of(name, x));
     w.number(offset);
-    offset += (x.nbytes() + kDefaultAlignment - 1) / kDefaultAlignment *
-              kDefaultAlignment;
+    offset += (x.nbytes() + alignment - 1) / alignment * alignment;
     values.push_back(contiguous(x));
   }
-  w.pad(kDefaultAlignment);
+  w.pad(alignment);
   treadle::eval(values);
 
   NewFile file(path, kSave);
   file.write(w.bytes());
-  constexpr char kZeros[kDefaultAlignment] = {};
+  const std::string zeros(alignment, '\0');
   for (const array& x : values) {
     file.write(x);
-    const size_t over = x.nbytes() % kDefaultAlignment;
-    if (over) file.write(kZeros, kDefaultAlignment - over);
+    const size_t over = x.nbytes() % alignment;
+    if (over) file.write(zeros.data(), alignment - over);
   }
   file.finish();
 }

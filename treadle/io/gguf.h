@@ -32,7 +32,8 @@ struct Gguf {
 Gguf load_gguf(const std::string& path);
 
 // Evaluates the arrays and writes version 3: float32, float16, bfloat16,
-// float64, int8, int16, int32 and int64. Metadata arrays have at most one axis.
+// float64, int8, int16, int32 and int64. Metadata arrays have at most one axis;
+// "general.alignment" (uint32) says on what multiple of bytes tensors begin.
 // The file is put in place when all is written.
 void save_gguf(
     const std::string& path,
