@@ -80,8 +80,16 @@ class Builder {
     for (size_t i = 0; i < tape_.values.size(); ++i) {
       if (!is_output(i)) steps.add(i);
     }
-    for (size_t i = 0; i < tape_.values.size(); ++i) {
-      if (is_output(i)) steps.add(i);
+    // By phase, columns first: an output may overwrite an operand that was read
+    // for the last time in an earlier phase, or into a column.
+    const int phases = tape_.num_phases();
+    for (int p = 0; p < phases; ++p) {
+      for (Code code : {Code::reduce_column, Code::store}) {
+        for (size_t i = 0; i < tape_.values.size(); ++i) {
+          const TapeValue& v = tape_.values[i];
+          if (v.code == code && v.phase == p) steps.add(i);
+        }
+      }
     }
     place(&s, true);
     return s;
