@@ -260,6 +260,33 @@ def test_async_eval_and_trees():
     mx.synchronize(mx.cpu)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_losses_that_are_kept_keep_no_weights(compiled):
+    import treadle.nn as nn
+    import treadle.optimizers as optim
+
+    model, opt = nn.Linear(256, 256), optim.AdamW(1e-3)
+    state = [model.state, opt.state]
+    x = mx.random.normal((8, 256))
+    opt.init(model.trainable_parameters())
+    mx.eval(state, x)
+    grad = nn.value_and_grad(model, lambda m, x: m(x).square().mean())
+
+    def step(x):
+        loss, grads = grad(model, x)
+        opt.update(model, grads)
+        return loss
+
+    step = mx.compile(step, inputs=state, outputs=state) if compiled else step
+    losses, sizes = [], []
+    for _ in range(8):
+        losses.append(step(x))
+        mx.eval(losses[-1], state)
+        sizes.append(mx.get_active_memory())
+    assert max(sizes[2:]) - sizes[1] < 65536, sizes
+    assert losses[-1].item() < losses[0].item()
+
+
 def test_ten_thousand_steps_do_not_grow():
     import resource
 

@@ -56,6 +56,12 @@ void destroy(Node* n) {
 void array::release() {
   if (out_->refs.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     Node* n = out_->node;
+    // A loss that is kept must not keep the weights of the same step. While
+    // there is a history, a walk over it may take the output up again.
+    if (n->num_outputs > 1 && n->detached.load(std::memory_order_acquire)) {
+      out_->buffer = BufferPtr();
+      out_->resident_copy.reset();
+    }
     if (n->live.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(n);
   }
 }
@@ -64,6 +70,7 @@ void Node::detach() {
   op.reset();
   depth = 0;
   for (array& x : inputs()) x = array();
+  detached.store(true, std::memory_order_release);
 }
 
 array::array(Scalar value, Dtype dtype) {

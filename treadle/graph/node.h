@@ -60,6 +60,7 @@ enum class Status : uint8_t {
 struct Node {
   std::atomic<uint32_t> live{0};  // outputs with a count
   std::atomic<Status> status{Status::recorded};
+  std::atomic<bool> detached{false};  // values or none, but no history
   bool in_trace = false;     // recorded while a trace was open
   bool placeholder = false;  // stands for an argument of vmap, compile, scan
   bool scalar = false;       // a number: its value is inline_value
@@ -95,7 +96,8 @@ struct Node {
   bool evaluated() const {
     return status.load(std::memory_order_acquire) != Status::recorded;
   }
-  // Drops op and inputs; the chain behind them is freed without recursion.
+  // Drops op and inputs; the chain behind them is freed without recursion. From
+  // then on an output's memory goes with its last handle, whoever holds others.
   void detach();
 
   // A block with the counts set; inputs are null and specs empty.
