@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
 #include "treadle/optimizers/clip.h"
+#include "treadle/optimizers/paths.h"
 #include "treadle/optimizers/rules.h"
 #include "treadle/optimizers/schedules.h"
 
@@ -387,6 +390,15 @@ void bind_optimizers(nb::module_& core) {
 
   bind_adaptive(m);
   bind_matrix(m);
+
+  m.def(
+      "key_of",
+      [](const std::vector<std::string>& keys, std::string_view path) {
+        return key_of(keys, path);
+      },
+      "keys"_a,
+      "path"_a,
+      "The number of the key that takes a parameter at a path; None for none.");
 
   m.def(
       "clip_grad_norm",

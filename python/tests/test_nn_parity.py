@@ -2,14 +2,12 @@
 the same bits."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from parity import bits_of, cpp_bits
 
-import treadle
 import treadle.core as mx
 import treadle.nn as nn
 from treadle.utils import tree_flatten, tree_unflatten
@@ -60,19 +58,7 @@ def assert_is(value, expected, what):
 @pytest.fixture(scope="module")
 def cpp(tmp_path_factory):
     """A function from a row's number to what C++ computes for it, bit by bit; None where C++ is not built."""
-    build = Path(treadle.__file__).parents[2]
-    program, library = build / "tests" / "nn_test", build / "lib" / "libtreadle.so"
-    if not os.access(program, os.X_OK) or program.stat().st_mtime < library.stat().st_mtime:
-        return lambda number: None
-    folder = tmp_path_factory.mktemp("parity")
-    run = [str(program), "--gtest_filter=Table/Parity.*", "--gtest_brief=1"]
-    subprocess.run(run, env=os.environ | {"PARITY_OUT": str(folder)}, cwd=TABLE.parents[2], check=True, timeout=300)
-
-    def bits_of(number):
-        lines = (line.split(":") for line in (folder / str(number)).read_text().splitlines())
-        return {name: np.array(values.split(), np.uint32) for name, values in lines}
-
-    return bits_of
+    return cpp_bits("nn_test", tmp_path_factory.mktemp("parity"))
 
 
 @pytest.mark.parametrize("number, row", list(enumerate(ROWS)), ids=[name_of(row) for row in ROWS])
@@ -111,7 +97,7 @@ def test_layer_is_and_computes_what_mlx_does(number, row, cpp):
             ours["input gradient"] = x_gradient
         assert bits.keys() == ours.keys()
         for name, value in ours.items():
-            assert np.array_equal(np.array(value.astype(mx.float32)).ravel().view(np.uint32), bits[name]), name
+            assert np.array_equal(bits_of(value), bits[name]), name
     assert_is(y, row["output"], "output")
     assert tree_flatten(gradients, destination={}).keys() == row["gradients"].keys()
     for name, gradient in tree_flatten(gradients):

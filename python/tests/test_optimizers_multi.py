@@ -98,6 +98,7 @@ def test_state_and_learning_rate_are_those_of_the_parts():
 
 
 def test_a_compiled_step_runs():
+    mx.random.seed(1)
     model = Model()
     optimizer = optim.MultiOptimizer({"encoder": optim.Adam(1e-2), "*": optim.Muon(0.02)}, model)
     optimizer.init(model.trainable_parameters())

@@ -1,5 +1,6 @@
 """Schedules against mlx.optimizers."""
 
+import copy
 import pickle
 
 import mlx.core
@@ -45,10 +46,21 @@ def test_exponential_decay_takes_decay_steps():
     np.testing.assert_allclose([schedule(s).item() for s in (0, 5, 10, 20)], [1, 0.5**0.5, 0.5, 0.25], rtol=1e-6)
 
 
-def test_schedules_are_values():
-    schedule = optim.join_schedules([optim.linear_schedule(0, 0.1, 5), optim.cosine_decay(0.1, 20)], [5])
-    assert schedule == pickle.loads(pickle.dumps(schedule))
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "joined thrice"])  # it holds a lambda
+def test_schedules_are_values(name):
+    schedule = SCHEDULES[name](optim)
+    for other in (
+        pickle.loads(pickle.dumps(schedule)),
+        copy.deepcopy(schedule),
+        eval(repr(schedule), dict(vars(optim))),
+    ):
+        assert schedule == other and repr(schedule) == repr(other) and hash(schedule) == hash(other)
+        assert [schedule(s).item() for s in (0, 7, 40)] == [other(s).item() for s in (0, 7, 40)]
+
+
+def test_schedules_print_themselves():
     assert repr(optim.cosine_decay(0.1, 20)) == "cosine_decay(init=0.1, decay_steps=20, end=0.0)"
+    assert repr(optim.linear_schedule(0, 1, 1e3)) == "linear_schedule(init=0.0, end=1.0, steps=1000)"
     assert optim.step_decay(1, 0.5, 2) != optim.step_decay(1, 0.5, 3)
 
 

@@ -1,8 +1,8 @@
 // The parity table, tests/cases/nn_cases.json: every row's names, shapes, repr,
 // output, gradients and state are those of MLX.
-#include <bit>
+#include "tests/support/parity.h"
+
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -35,6 +35,7 @@ namespace treadle::nn {
 namespace {
 
 using Json = nlohmann::json;
+using test::Bits;
 using test::expect_values;
 using test::fill;
 
@@ -416,28 +417,6 @@ void expect_described(const array& got,
   expect_values(got, expected["values"].get<std::vector<double>>(), tolerance);
 }
 
-// Writes numbers bit by bit into the folder PARITY_OUT, where the test in
-// Python asked for them: a file for each row, a line for each array.
-class Bits {
- public:
-  explicit Bits(size_t row) {
-    if (const char* folder = std::getenv("PARITY_OUT")) {
-      file_.open(std::string(folder) + "/" + std::to_string(row));
-    }
-  }
-  void add(const std::string& name, const array& value) {
-    if (!file_.is_open()) return;
-    file_ << name << ":";
-    for (float v : value.to_vector<float>()) {
-      file_ << " " << std::bit_cast<uint32_t>(v);
-    }
-    file_ << "\n";
-  }
-
- private:
-  std::ofstream file_;
-};
-
 TEST_P(Parity, IsThatOfMlx) {
   const Json& row = table()[GetParam()];
   SCOPED_TRACE(row["repr"].get<std::string>());
@@ -488,7 +467,7 @@ TEST_P(Parity, IsThatOfMlx) {
   Arrays all = gradients;
   all.push_back(values[1]);
   eval(all);
-  Bits bits(GetParam());
+  Bits bits(std::to_string(GetParam()));
   bits.add("output", values[1]);
   if (!integers) bits.add("input gradient", gradients[0]);
   for (size_t i = 0; i < trainable.size(); ++i) {

@@ -4,38 +4,11 @@
 #include <fmt/ranges.h>
 
 #include "treadle/base/error.h"
+#include "treadle/optimizers/paths.h"
 
 namespace treadle::optimizers {
 
 namespace {
-
-constexpr size_t kNobody = size_t(-1);
-
-// True when `text` is what `pattern` describes: * any text, ? one character.
-bool matches(std::string_view pattern, std::string_view text) {
-  size_t p = 0, t = 0, star = std::string_view::npos, from = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      from = t;
-    } else if (p < pattern.size() &&
-               (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;  // the star takes one character more
-      t = ++from;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
-bool covers(const std::string& key, const std::string& path) {
-  return matches(key, path) || matches(key + ".*", path);
-}
 
 // The tree with none in place of the leaves that others own.
 Tree part_of(const Tree& tree,
@@ -62,57 +35,50 @@ MultiOptimizer::MultiOptimizer(std::vector<Part> optimizers,
                         optimizers_.size(),
                         filters.size()));
   }
+  for (size_t i = 0; i < optimizers_.size(); ++i) {
+    names_.push_back(std::to_string(i));
+  }
   owner_ = [filters = std::move(filters)](const std::string& path,
                                           const array& a) {
     size_t i = 0;
     while (i < filters.size() && !filters[i](path, a)) ++i;
-    return i;
+    return std::optional(i);
   };
 }
 
 MultiOptimizer::MultiOptimizer(
     std::vector<std::pair<std::string, Part>> by_path, const Tree& parameters) {
-  std::vector<std::string> keys;
-  size_t rest = kNobody;
   for (auto& entry : by_path) {
-    const std::string& key = entry.first;
-    if (key == "*" || key == "default") rest = keys.size();
-    keys.push_back(key);
+    names_.push_back(std::move(entry.first));
     optimizers_.push_back(std::move(entry.second));
   }
-  if (keys.empty()) {
+  if (names_.empty()) {
     invalid("MultiOptimizer", "got no optimizers; expected at least one.");
   }
-  owner_ = [keys, rest](const std::string& path, const array&) {
-    size_t best = rest, length = 0;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      if (i == rest || keys[i].size() < length) continue;
-      if (!covers(keys[i], path)) continue;
-      best = i;
-      length = keys[i].size();
-    }
-    return best;
+  owner_ = [keys = names_](const std::string& path, const array&) {
+    return key_of(keys, path);
   };
   std::vector<std::string> lost;
   for (const auto& [path, a] : parameters.flatten()) {
-    if (owner_(path, a) == kNobody) lost.push_back(path);
+    if (!owner_(path, a)) lost.push_back(path);
   }
   if (!lost.empty()) {
     invalid("MultiOptimizer",
             fmt::format("no optimizer takes {}; the keys are {}. Add a key, or "
                         "\"*\" for the rest.",
                         fmt::join(lost, ", "),
-                        fmt::join(keys, ", ")));
+                        fmt::join(names_, ", ")));
   }
 }
 
 std::vector<size_t> MultiOptimizer::owners(const Tree& tree) const {
   std::vector<size_t> out;
   for (const auto& [path, a] : tree.flatten()) {
-    out.push_back(owner_(path, a));
-    if (out.back() == kNobody) {
+    std::optional<size_t> who = owner_(path, a);
+    if (!who) {
       invalid("MultiOptimizer", fmt::format("no optimizer takes '{}'.", path));
     }
+    out.push_back(*who);
   }
   return out;
 }
@@ -160,11 +126,19 @@ void MultiOptimizer::set_state(Tree state) {
   }
 }
 
-void MultiOptimizer::set_learning_rate(const array& rate) {
+void MultiOptimizer::set_learning_rate(const Rate& rate) {
   for (const Part& o : optimizers_) o->set_learning_rate(rate);
 }
 
+Optimizer& MultiOptimizer::add_group(std::string paths, Group) {
+  invalid("MultiOptimizer",
+          fmt::format("'{}' cannot be a group; add groups to the optimizers.",
+                      paths));
+}
+
 Tree MultiOptimizer::init_single(const array&) const { return Tree(); }
-Arrays MultiOptimizer::apply(const Batch&) { return {}; }
+array MultiOptimizer::apply_single(const array&, const array& w, Tree&) {
+  return w;
+}
 
 }  // namespace treadle::optimizers

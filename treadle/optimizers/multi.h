@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,13 @@ class MultiOptimizer : public Optimizer {
  public:
   using Part = std::shared_ptr<Optimizer>;
   using Filter = std::function<bool(const std::string& path, const array&)>;
+
+  // Not copied: a copy would move the same parts.
+  MultiOptimizer(const MultiOptimizer&) = delete;
+  MultiOptimizer& operator=(const MultiOptimizer&) = delete;
+  MultiOptimizer(MultiOptimizer&&) = default;
+  MultiOptimizer& operator=(MultiOptimizer&&) = default;
+  ~MultiOptimizer() override = default;
 
   // Each parameter goes to the first optimizer whose filter accepts it; the
   // last optimizer has no filter and takes the rest.
@@ -38,18 +46,23 @@ class MultiOptimizer : public Optimizer {
   const array& learning_rate() const override {
     return optimizers_[0]->learning_rate();
   }
-  void set_learning_rate(const array& rate) override;
+  void set_learning_rate(const Rate& rate) override;
+  // Throws std::invalid_argument: groups belong to the optimizers.
+  Optimizer& add_group(std::string paths, Group values) override;
 
   const std::vector<Part>& optimizers() const { return optimizers_; }
+  // The keys; "0", "1", ... for a list.
+  const std::vector<std::string>& names() const { return names_; }
 
  private:
   Tree init_single(const array&) const override;
-  Arrays apply(const Batch&) override;
+  array apply_single(const array&, const array& w, Tree&) override;
   // Which optimizer takes each leaf of the tree.
   std::vector<size_t> owners(const Tree& tree) const;
 
   std::vector<Part> optimizers_;
-  std::function<size_t(const std::string&, const array&)> owner_;
+  std::vector<std::string> names_;
+  std::function<std::optional<size_t>(const std::string&, const array&)> owner_;
   mutable Tree states_;
 };
 

@@ -36,7 +36,7 @@ Tree zeros_named(const array& like,
 }  // namespace
 
 SGD::SGD(const Rate& learning_rate, SgdOptions options)
-    : Optimizer(learning_rate), options_(options) {
+    : RuleOptimizer(learning_rate), options_(options) {
   if (options.nesterov && (options.momentum <= 0 || options.dampening != 0)) {
     invalid(
         "SGD",
@@ -45,13 +45,14 @@ SGD::SGD(const Rate& learning_rate, SgdOptions options)
                     options.momentum,
                     options.dampening));
   }
+  takes_all();
 }
 
 Tree SGD::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v"});
 }
 
-Arrays SGD::apply(const Batch& b) {
+Arrays SGD::rule(const Batch& b) {
   SgdStep s = sgd_update(
       b.gradients, b.parameters, b.get("v"), learning_rate(), options_);
   b.set("v", std::move(s.velocities));
@@ -59,17 +60,18 @@ Arrays SGD::apply(const Batch& b) {
 }
 
 Adam::Adam(const Rate& learning_rate, AdamOptions options)
-    : Optimizer(learning_rate), options_(options) {
+    : RuleOptimizer(learning_rate), options_(options) {
   check_beta("Adam", options.beta1);
   check_beta("Adam", options.beta2);
   check_not_negative("Adam", "eps", options.eps);
+  takes_all();
 }
 
 Tree Adam::init_single(const array& parameter) const {
   return zeros_named(parameter, {"m", "v"});
 }
 
-Arrays Adam::apply(const Batch& b) {
+Arrays Adam::rule(const Batch& b) {
   AdamStep s = adam_update(b.gradients,
                            b.parameters,
                            b.get("m"),
@@ -85,9 +87,11 @@ Arrays Adam::apply(const Batch& b) {
 AdamW::AdamW(const Rate& learning_rate,
              double weight_decay,
              AdamOptions options)
-    : Adam(learning_rate, options), weight_decay_(weight_decay) {}
+    : Adam(learning_rate, options), weight_decay_(weight_decay) {
+  takes_all();
+}
 
-Arrays AdamW::apply(const Batch& b) {
+Arrays AdamW::rule(const Batch& b) {
   AdamStep s = adamw_update(b.gradients,
                             b.parameters,
                             b.get("m"),
@@ -102,17 +106,18 @@ Arrays AdamW::apply(const Batch& b) {
 }
 
 Adamax::Adamax(const Rate& learning_rate, AdamaxOptions options)
-    : Optimizer(learning_rate), options_(options) {
+    : RuleOptimizer(learning_rate), options_(options) {
   check_beta("Adamax", options.beta1);
   check_beta("Adamax", options.beta2);
   check_not_negative("Adamax", "eps", options.eps);
+  takes_all();
 }
 
 Tree Adamax::init_single(const array& parameter) const {
   return zeros_named(parameter, {"m", "v"});
 }
 
-Arrays Adamax::apply(const Batch& b) {
+Arrays Adamax::rule(const Batch& b) {
   AdamStep s = adamax_update(b.gradients,
                              b.parameters,
                              b.get("m"),
@@ -125,15 +130,16 @@ Arrays Adamax::apply(const Batch& b) {
 }
 
 Adagrad::Adagrad(const Rate& learning_rate, double eps)
-    : Optimizer(learning_rate), eps_(eps) {
+    : RuleOptimizer(learning_rate), eps_(eps) {
   check_positive("Adagrad", "eps", eps);
+  takes_all();
 }
 
 Tree Adagrad::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v"});
 }
 
-Arrays Adagrad::apply(const Batch& b) {
+Arrays Adagrad::rule(const Batch& b) {
   SquaresStep s = adagrad_update(
       b.gradients, b.parameters, b.get("v"), learning_rate(), eps_);
   b.set("v", std::move(s.squares));
@@ -141,16 +147,17 @@ Arrays Adagrad::apply(const Batch& b) {
 }
 
 RMSprop::RMSprop(const Rate& learning_rate, double alpha, double eps)
-    : Optimizer(learning_rate), alpha_(alpha), eps_(eps) {
+    : RuleOptimizer(learning_rate), alpha_(alpha), eps_(eps) {
   check_not_negative("RMSprop", "alpha", alpha);
   check_positive("RMSprop", "eps", eps);
+  takes_all();
 }
 
 Tree RMSprop::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v"});
 }
 
-Arrays RMSprop::apply(const Batch& b) {
+Arrays RMSprop::rule(const Batch& b) {
   SquaresStep s = rmsprop_update(
       b.gradients, b.parameters, b.get("v"), learning_rate(), alpha_, eps_);
   b.set("v", std::move(s.squares));
@@ -158,16 +165,17 @@ Arrays RMSprop::apply(const Batch& b) {
 }
 
 AdaDelta::AdaDelta(const Rate& learning_rate, double rho, double eps)
-    : Optimizer(learning_rate), rho_(rho), eps_(eps) {
+    : RuleOptimizer(learning_rate), rho_(rho), eps_(eps) {
   check_not_negative("AdaDelta", "rho", rho);
   check_positive("AdaDelta", "eps", eps);
+  takes_all();
 }
 
 Tree AdaDelta::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v", "u"});
 }
 
-Arrays AdaDelta::apply(const Batch& b) {
+Arrays AdaDelta::rule(const Batch& b) {
   AdaDeltaStep s = adadelta_update(b.gradients,
                                    b.parameters,
                                    b.get("v"),
@@ -181,16 +189,17 @@ Arrays AdaDelta::apply(const Batch& b) {
 }
 
 Lion::Lion(const Rate& learning_rate, LionOptions options)
-    : Optimizer(learning_rate), options_(options) {
+    : RuleOptimizer(learning_rate), options_(options) {
   check_beta("Lion", options.beta1);
   check_beta("Lion", options.beta2);
+  takes_all();
 }
 
 Tree Lion::init_single(const array& parameter) const {
   return zeros_named(parameter, {"m"});
 }
 
-Arrays Lion::apply(const Batch& b) {
+Arrays Lion::rule(const Batch& b) {
   LionStep s = lion_update(
       b.gradients, b.parameters, b.get("m"), learning_rate(), options_);
   b.set("m", std::move(s.moments));
@@ -198,23 +207,29 @@ Arrays Lion::apply(const Batch& b) {
 }
 
 Muon::Muon(const Rate& learning_rate, MuonOptions options)
-    : Optimizer(learning_rate), options_(options) {}
+    : RuleOptimizer(learning_rate), options_(options) {
+  takes_all();
+}
 
 Tree Muon::init_single(const array& parameter) const {
   return zeros_named(parameter, {"v"});
 }
 
-Arrays Muon::apply(const Batch& b) {
+Arrays Muon::rule(const Batch& b) {
   SgdStep s = muon_update(
       b.gradients, b.parameters, b.get("v"), learning_rate(), options_);
   b.set("v", std::move(s.velocities));
   return std::move(s.parameters);
 }
 
-Adafactor::Adafactor(AdafactorOptions options) : options_(options) {}
+Adafactor::Adafactor(AdafactorOptions options) : options_(options) {
+  takes_all();
+}
 
 Adafactor::Adafactor(const Rate& learning_rate, AdafactorOptions options)
-    : Optimizer(learning_rate), options_(options), has_rate_(true) {}
+    : RuleOptimizer(learning_rate), options_(options) {
+  takes_all();
+}
 
 Tree Adafactor::init_single(const array& parameter) const {
   Tree t = Tree::map();
@@ -231,7 +246,7 @@ Tree Adafactor::init_single(const array& parameter) const {
   return t;
 }
 
-Arrays Adafactor::apply(const Batch& b) {
+Arrays Adafactor::rule(const Batch& b) {
   auto get = [](const Tree& t, std::string_view name) {
     const Tree* found = t.find(name);
     return found ? found->leaf() : array();
@@ -249,7 +264,7 @@ Arrays Adafactor::apply(const Batch& b) {
   AdafactorStep s = adafactor_update(b.gradients,
                                      b.parameters,
                                      states,
-                                     has_rate_ ? learning_rate() : array(),
+                                     get(state(), "learning_rate"),
                                      step(),
                                      options_);
   for (size_t i = 0; i < s.states.size(); ++i) {

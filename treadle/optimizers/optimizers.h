@@ -8,13 +8,14 @@ namespace treadle::optimizers {
 
 // Stochastic gradient descent; see sgd_update. State: {"v"}. Nesterov needs a
 // momentum and no dampening, otherwise throws std::invalid_argument.
-class SGD : public Optimizer {
+class SGD : public RuleOptimizer {
  public:
   explicit SGD(const Rate& learning_rate, SgdOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
+  double* weight_decay() override { return &options_.weight_decay; }
 
  private:
   SgdOptions options_;
@@ -22,13 +23,13 @@ class SGD : public Optimizer {
 
 // See adam_update. State: {"m", "v"}. Betas outside [0, 1) or a negative eps
 // throw std::invalid_argument.
-class Adam : public Optimizer {
+class Adam : public RuleOptimizer {
  public:
   explicit Adam(const Rate& learning_rate = 1e-3, AdamOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
 
   AdamOptions options_;
 };
@@ -41,20 +42,21 @@ class AdamW : public Adam {
                  AdamOptions options = {});
 
  protected:
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
+  double* weight_decay() override { return &weight_decay_; }
 
  private:
   double weight_decay_;
 };
 
 // See adamax_update. State: {"m", "v"}.
-class Adamax : public Optimizer {
+class Adamax : public RuleOptimizer {
  public:
   explicit Adamax(const Rate& learning_rate = 1e-3, AdamaxOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
 
  private:
   AdamaxOptions options_;
@@ -62,13 +64,13 @@ class Adamax : public Optimizer {
 
 // See adagrad_update. State: {"v"}. An eps that is not positive throws
 // std::invalid_argument.
-class Adagrad : public Optimizer {
+class Adagrad : public RuleOptimizer {
  public:
   explicit Adagrad(const Rate& learning_rate = 1e-2, double eps = 1e-8);
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
 
  private:
   double eps_;
@@ -76,7 +78,7 @@ class Adagrad : public Optimizer {
 
 // See rmsprop_update. State: {"v"}. A negative alpha, or an eps that is not
 // positive, throws std::invalid_argument; so do rho and eps of AdaDelta.
-class RMSprop : public Optimizer {
+class RMSprop : public RuleOptimizer {
  public:
   explicit RMSprop(const Rate& learning_rate = 1e-2,
                    double alpha = 0.99,
@@ -84,14 +86,14 @@ class RMSprop : public Optimizer {
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
 
  private:
   double alpha_, eps_;
 };
 
 // See adadelta_update. State: {"v", "u"}.
-class AdaDelta : public Optimizer {
+class AdaDelta : public RuleOptimizer {
  public:
   explicit AdaDelta(const Rate& learning_rate = 1.0,
                     double rho = 0.9,
@@ -99,7 +101,7 @@ class AdaDelta : public Optimizer {
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
 
  private:
   double rho_, eps_;
@@ -107,13 +109,14 @@ class AdaDelta : public Optimizer {
 
 // See lion_update. State: {"m"}. Betas outside [0, 1) throw
 // std::invalid_argument.
-class Lion : public Optimizer {
+class Lion : public RuleOptimizer {
  public:
   explicit Lion(const Rate& learning_rate = 1e-4, LionOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
+  double* weight_decay() override { return &options_.weight_decay; }
 
  private:
   LionOptions options_;
@@ -122,13 +125,14 @@ class Lion : public Optimizer {
 // See muon_update. State: {"v"}. Meant for the inner matrices of a network;
 // give embeddings, last layers and vectors to another optimizer, by
 // MultiOptimizer.
-class Muon : public Optimizer {
+class Muon : public RuleOptimizer {
  public:
   explicit Muon(const Rate& learning_rate, MuonOptions options = {});
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
+  double* weight_decay() override { return &options_.weight_decay; }
 
  private:
   MuonOptions options_;
@@ -136,7 +140,7 @@ class Muon : public Optimizer {
 
 // See adafactor_update. State: {"exp_avg_sq_row", "exp_avg_sq_col"} or
 // {"exp_avg_sq"}, and with beta1 {"exp_avg"}.
-class Adafactor : public Optimizer {
+class Adafactor : public RuleOptimizer {
  public:
   explicit Adafactor(AdafactorOptions options = {});
   // The rate counts only without relative_step.
@@ -144,11 +148,11 @@ class Adafactor : public Optimizer {
 
  protected:
   Tree init_single(const array& parameter) const override;
-  Arrays apply(const Batch& batch) override;
+  Arrays rule(const Batch& batch) override;
+  double* weight_decay() override { return &options_.weight_decay; }
 
  private:
   AdafactorOptions options_;
-  bool has_rate_ = false;
 };
 
 }  // namespace treadle::optimizers

@@ -3,6 +3,7 @@
 #include <numbers>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "treadle/base/error.h"
 #include "treadle/ops/elementwise.h"
@@ -27,6 +28,12 @@ void check_boundaries(size_t schedules, size_t boundaries) {
   }
 }
 
+// As Python writes a float.
+std::string text(double value) {
+  std::string s = fmt::format("{}", value);
+  return s.find_first_not_of("-0123456789") == std::string::npos ? s + ".0" : s;
+}
+
 }  // namespace
 
 ExponentialDecay exponential_decay(double init,
@@ -42,6 +49,14 @@ array ExponentialDecay::operator()(const array& step) const {
          power(decay_rate, decay_steps == 1 ? step : array(step / decay_steps));
 }
 
+std::string ExponentialDecay::to_string() const {
+  return fmt::format(
+      "exponential_decay(init={}, decay_rate={}, decay_steps={})",
+      text(init),
+      text(decay_rate),
+      text(decay_steps));
+}
+
 StepDecay step_decay(double init, double decay_rate, int64_t step_size) {
   check_steps("step_decay", "step_size", double(step_size));
   return {init, decay_rate, step_size};
@@ -49,6 +64,13 @@ StepDecay step_decay(double init, double decay_rate, int64_t step_size) {
 
 array StepDecay::operator()(const array& step) const {
   return init * power(decay_rate, floor_divide(step, step_size));
+}
+
+std::string StepDecay::to_string() const {
+  return fmt::format("step_decay(init={}, decay_rate={}, step_size={})",
+                     text(init),
+                     text(decay_rate),
+                     step_size);
 }
 
 CosineDecay cosine_decay(double init, int64_t decay_steps, double end) {
@@ -62,6 +84,13 @@ array CosineDecay::operator()(const array& step) const {
   return end + share * (init - end);
 }
 
+std::string CosineDecay::to_string() const {
+  return fmt::format("cosine_decay(init={}, decay_steps={}, end={})",
+                     text(init),
+                     decay_steps,
+                     text(end));
+}
+
 LinearSchedule linear_schedule(double init, double end, int64_t steps) {
   check_steps("linear_schedule", "steps", double(steps));
   return {init, end, steps};
@@ -69,6 +98,13 @@ LinearSchedule linear_schedule(double init, double end, int64_t steps) {
 
 array LinearSchedule::operator()(const array& step) const {
   return minimum(step, steps) * ((end - init) / double(steps)) + init;
+}
+
+std::string LinearSchedule::to_string() const {
+  return fmt::format("linear_schedule(init={}, end={}, steps={})",
+                     text(init),
+                     text(end),
+                     steps);
 }
 
 JoinedSchedules join_schedules(std::vector<Schedule> schedules,
@@ -82,6 +118,14 @@ array JoinedSchedules::operator()(const array& step) const {
   for (size_t i = 0; i < boundaries.size(); ++i)
     values.push_back(schedules[i + 1](step - boundaries[i]));
   return joined(step, values, boundaries);
+}
+
+std::string JoinedSchedules::to_string() const {
+  std::vector<std::string> parts;
+  for (const Schedule& s : schedules) parts.push_back(s.to_string());
+  return fmt::format("join_schedules(schedules=[{}], boundaries=[{}])",
+                     fmt::join(parts, ", "),
+                     fmt::join(boundaries, ", "));
 }
 
 array joined(const array& step,

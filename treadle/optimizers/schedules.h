@@ -4,14 +4,17 @@
 //
 //   AdamW optimizer(cosine_decay(1e-3, 10'000));
 //
-// The functions check their arguments and throw std::invalid_argument.
+// They compare by value and print themselves, as their Python namesakes do:
+// std::cout << cosine_decay(0.1, 20). The functions check their arguments and
+// throw std::invalid_argument.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
-#include "treadle/optimizers/optimizer.h"
+#include "treadle/optimizers/rate.h"
 #include "treadle/optimizers/rules.h"
 
 namespace treadle::optimizers {
@@ -20,6 +23,8 @@ namespace treadle::optimizers {
 struct ExponentialDecay {
   double init, decay_rate, decay_steps;
   array operator()(const array& step) const;
+  std::string to_string() const;
+  bool operator==(const ExponentialDecay&) const = default;
 };
 ExponentialDecay exponential_decay(double init,
                                    double decay_rate,
@@ -30,6 +35,8 @@ struct StepDecay {
   double init, decay_rate;
   int64_t step_size;
   array operator()(const array& step) const;
+  std::string to_string() const;
+  bool operator==(const StepDecay&) const = default;
 };
 StepDecay step_decay(double init, double decay_rate, int64_t step_size);
 
@@ -40,6 +47,8 @@ struct CosineDecay {
   int64_t decay_steps;
   double end;
   array operator()(const array& step) const;
+  std::string to_string() const;
+  bool operator==(const CosineDecay&) const = default;
 };
 CosineDecay cosine_decay(double init, int64_t decay_steps, double end = 0);
 
@@ -48,6 +57,8 @@ struct LinearSchedule {
   double init, end;
   int64_t steps;
   array operator()(const array& step) const;
+  std::string to_string() const;
+  bool operator==(const LinearSchedule&) const = default;
 };
 LinearSchedule linear_schedule(double init, double end, int64_t steps);
 
@@ -56,6 +67,8 @@ struct JoinedSchedules {
   std::vector<Schedule> schedules;
   std::vector<int64_t> boundaries;
   array operator()(const array& step) const;
+  std::string to_string() const;
+  bool operator==(const JoinedSchedules&) const = default;
 };
 JoinedSchedules join_schedules(std::vector<Schedule> schedules,
                                std::vector<int64_t> boundaries);

@@ -1,9 +1,12 @@
 """MultiOptimizer: several optimizers, each for a part of the parameters."""
 
+from treadle._core import _optimizers as _rules
 from treadle.optimizers.optimizers import Optimizer
 from treadle.utils import ClippedGrads, tree_flatten, tree_map_with_path, tree_unflatten
 
-_REST = ("*", "default")
+
+def _anything(path, gradient):
+    return True
 
 
 def _plain(gradients):
@@ -43,29 +46,24 @@ class MultiOptimizer(Optimizer):
             )
         self.names = [str(i) for i in range(len(optimizers))]
         self.optimizers = list(optimizers)
-        self.filters = [*filters, lambda path, gradient: True]
+        self.filters = [*filters, _anything]
 
     def _check_covered(self, parameters):
-        lost = [path for path, _ in tree_flatten(parameters) if self._key_of(path) is None]
+        lost = [path for path, _ in tree_flatten(parameters) if _rules.key_of(self.names, path) is None]
         if lost:
             raise ValueError(
                 f"[MultiOptimizer] no optimizer takes {', '.join(lost)}; the keys are {', '.join(self.names)}. Add a "
                 'key, or "*" for the rest.'
             )
 
-    def _key_of(self, path):
-        from fnmatch import fnmatchcase  # with re, a tenth of the time to import Treadle
-
-        keys = [k for k in self.names if k not in _REST and (fnmatchcase(path, k) or fnmatchcase(path, k + ".*"))]
-        if keys:
-            return self.names.index(max(keys, key=len))
-        rest = [i for i, k in enumerate(self.names) if k in _REST]
-        return rest[0] if rest else None
+    def add_group(self, paths, learning_rate=None, weight_decay=None):
+        """Raises ValueError: groups belong to the optimizers."""
+        raise ValueError(f"[MultiOptimizer] '{paths}' cannot be a group; add groups to the optimizers.")
 
     def _owner(self, path, value):
         if self.filters is not None:
             return next(i for i, accepts in enumerate(self.filters) if accepts(path, value))
-        owner = self._key_of(path)
+        owner = _rules.key_of(self.names, path)
         if owner is None:
             raise ValueError(f"[MultiOptimizer] no optimizer takes '{path}'.")
         return owner

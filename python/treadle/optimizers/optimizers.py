@@ -6,7 +6,7 @@ The rules themselves are in the library (treadle/optimizers/rules.h). A step han
 import treadle.core as mx
 from treadle._core import _optimizers as _rules
 from treadle._core._nn import with_leaves, zip_leaves
-from treadle.utils import ClippedGrads, tree_map, tree_map_with_path
+from treadle.utils import ClippedGrads, tree_flatten, tree_map, tree_map_with_path
 
 
 class Optimizer:
@@ -24,6 +24,7 @@ class Optimizer:
         self._initialized = False
         self._state = {"step": mx.array(0, mx.uint64)}
         self._schedulers = dict(schedulers or {})
+        self._groups = []  # (paths, learning rate or None, weight decay or None)
 
     def update(self, model, gradients):
         """Applies gradients to a model and gives it the new parameters.
@@ -66,17 +67,93 @@ class Optimizer:
             self.init(gradients)
         for name, schedule in self._schedulers.items():
             self.state[name] = schedule(self.step)
+        if self._groups:
+            self._schedule_group_rates()
         self.state["step"] = self.step + 1
 
-        if type(self).apply_single is not Optimizer.apply_single:
-            return tree_map(self.apply_single, gradients, parameters, self.state)
         places = zip_leaves(gradients, parameters, self.state)
         try:
-            new = self._apply(*places) if places[0] else []
+            new = self._apply_by_group(gradients, *places) if self._groups else self._apply_all(*places)
         except ValueError:
             self._check_shapes(gradients, parameters)
             raise
         return with_leaves(gradients, new)
+
+    def add_group(self, paths, learning_rate=None, weight_decay=None):
+        """Gives the parameters at some paths a learning rate or weight decay of their own.
+
+        Where several groups name a parameter, each of its two values is that of the longest ``paths`` which gives it.
+        The rates are in ``state["group_rates"]``, in the order in which they were given.
+
+        Args:
+            paths (str): A path, a beginning of it such as ``"encoder"`` or ``"layers.0"``, or one with ``*`` and ``?``
+                in it, as ``"*.bias"``.
+            learning_rate (float or callable, optional): The rate, or a schedule.
+            weight_decay (float, optional): The weight decay, for an optimizer that has one.
+
+        Returns:
+            The optimizer.
+        """
+        name = type(self).__name__
+        if learning_rate is None and weight_decay is None:
+            raise ValueError(f"[{name}] the group '{paths}' is given neither a learning rate nor a weight decay.")
+        if weight_decay is not None and not hasattr(self, "weight_decay"):
+            raise ValueError(f"[{name}] the group '{paths}' is given a weight decay, which {name} does not have.")
+        if learning_rate is not None and "learning_rate" not in self.state:
+            raise ValueError(f"[{name}] the group '{paths}' is given a learning rate, but {name} chooses its own.")
+        self._groups.append((paths, learning_rate, weight_decay))
+        if learning_rate is not None:
+            self.state.setdefault("group_rates", []).append(self._rate_now(learning_rate))
+        return self
+
+    def _rate_now(self, rate):
+        return rate(self.step) if callable(rate) else mx.array(rate)
+
+    def _schedule_group_rates(self):
+        given = [rate for _, rate, _ in self._groups if rate is not None]
+        # A state that was made without groups may lack them.
+        present = self.state.setdefault("group_rates", []) if given else []
+        for i, rate in enumerate(given):
+            if i == len(present):
+                present.append(self._rate_now(rate))
+            elif callable(rate):
+                present[i] = rate(self.step)
+
+    def _apply_by_group(self, gradients, *places):
+        rated = [paths for paths, rate, _ in self._groups if rate is not None]
+        decayed = [paths for paths, _, decay in self._groups if decay is not None]
+        decays = [decay for _, _, decay in self._groups if decay is not None]
+        parts = {}
+        for i, (path, _) in enumerate(tree_flatten(gradients)):
+            owner = _rules.key_of(rated, path), _rules.key_of(decayed, path)
+            parts.setdefault(owner, []).append(i)
+        new = [None] * len(places[0])
+        for (rate, decay), members in parts.items():
+            part = [[p[i] for i in members] for p in places]
+            values = self._apply_as(rate, None if decay is None else decays[decay], part)
+            for i, value in zip(members, values, strict=True):
+                new[i] = value
+        return new
+
+    def _apply_as(self, rate, weight_decay, part):
+        """_apply_all, with the values of a group as the optimizer's own: the number of its rate, and its decay."""
+        own = self.state.get("learning_rate"), getattr(self, "weight_decay", None)
+        if rate is not None:
+            self.state["learning_rate"] = self.state["group_rates"][rate]
+        if weight_decay is not None:
+            self.weight_decay = weight_decay
+        try:
+            return self._apply_all(*part)
+        finally:
+            if rate is not None:
+                self.state["learning_rate"] = own[0]
+            if weight_decay is not None:
+                self.weight_decay = own[1]
+
+    def _apply_all(self, gradients, parameters, states):
+        if type(self).apply_single is Optimizer.apply_single:
+            return self._apply(gradients, parameters, states) if gradients else []
+        return list(map(self.apply_single, gradients, parameters, states))
 
     def _check_shapes(self, gradients, parameters):
         """Raises ValueError for the first gradient that has not the shape of its parameter."""
@@ -117,12 +194,15 @@ class Optimizer:
 
     @property
     def learning_rate(self):
-        """The learning rate of the last step, an array; may be set to a number. A schedule sets it at every step."""
+        """The learning rate of the last step, an array; may be set to a number or a schedule.
+
+        A schedule sets it at every step, so a number does not stay where there is one.
+        """
         return self.state["learning_rate"]
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
-        self.state["learning_rate"] = mx.array(learning_rate)
+        self._maybe_schedule("learning_rate", learning_rate)
 
     def _maybe_schedule(self, name, value):
         """Puts a number, or the present value of a schedule, into the state."""

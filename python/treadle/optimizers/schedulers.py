@@ -8,6 +8,11 @@ import treadle.core as mx
 from treadle._core import _optimizers as _rules
 
 
+def _whole(steps):
+    """A number of steps, also where it is written as 1e4; others are left to the check of the types."""
+    return int(steps) if isinstance(steps, float) and steps.is_integer() else steps
+
+
 class _Schedule:
     """A value made of its attributes."""
 
@@ -35,7 +40,7 @@ class exponential_decay(_Schedule):
     """
 
     def __init__(self, init, decay_rate, decay_steps=1):
-        super().__init__(init=init, decay_rate=decay_rate, decay_steps=decay_steps)
+        super().__init__(init=float(init), decay_rate=float(decay_rate), decay_steps=float(decay_steps))
 
     def __call__(self, step):
         return _rules.exponential_decay(step, self.init, self.decay_rate, self.decay_steps)
@@ -51,7 +56,7 @@ class step_decay(_Schedule):
     """
 
     def __init__(self, init, decay_rate, step_size):
-        super().__init__(init=init, decay_rate=decay_rate, step_size=step_size)
+        super().__init__(init=float(init), decay_rate=float(decay_rate), step_size=_whole(step_size))
 
     def __call__(self, step):
         return _rules.step_decay(step, self.init, self.decay_rate, self.step_size)
@@ -67,7 +72,7 @@ class cosine_decay(_Schedule):
     """
 
     def __init__(self, init, decay_steps, end=0.0):
-        super().__init__(init=init, decay_steps=decay_steps, end=end)
+        super().__init__(init=float(init), decay_steps=_whole(decay_steps), end=float(end))
 
     def __call__(self, step):
         return _rules.cosine_decay(step, self.init, self.decay_steps, self.end)
@@ -83,7 +88,7 @@ class linear_schedule(_Schedule):
     """
 
     def __init__(self, init, end, steps):
-        super().__init__(init=init, end=end, steps=steps)
+        super().__init__(init=float(init), end=float(end), steps=_whole(steps))
 
     def __call__(self, step):
         return _rules.linear_schedule(step, self.init, self.end, self.steps)
@@ -98,7 +103,7 @@ class join_schedules(_Schedule):
     """
 
     def __init__(self, schedules, boundaries):
-        super().__init__(schedules=list(schedules), boundaries=list(boundaries))
+        super().__init__(schedules=list(schedules), boundaries=[_whole(b) for b in boundaries])
 
     def __call__(self, step):
         step = mx.array(step)
