@@ -94,6 +94,20 @@ TEST(MatmulKernels, AgreeWithTheReferenceOnAllShapesAndStorages) {
   }
 }
 
+// A matrix that comes from memory is read as one stream: whole steps, a rest,
+// and more than is converted at once. A sum of small integers must be exact.
+TEST(MatmulKernels, OneRowTimesALargeMatrixByColumns) {
+  for (Dtype dtype : {float32, float64, bfloat16, float16}) {
+    for (auto [k, n] : {std::pair{int64_t{1037}, int64_t{600}},
+                        std::pair{int64_t{4200}, int64_t{131}}}) {
+      const Tensor b = integers(dtype, {n, k}, 7, 1).transposed({1, 0});
+      const Tensor x = integers(dtype, {1, 2 * k}, 8, 1);
+      expect_exact(x.every(1, 2), b, "a row with gaps");
+      expect_exact(integers(dtype, {1, k}, 9, 1), b, "a row");
+    }
+  }
+}
+
 // Large enough to be cut into blocks of rows, the last one smaller, with the
 // right factor packed and the left one turned.
 TEST(MatmulKernels, AgreeWithTheReferenceWhenCutIntoBlocks) {

@@ -162,8 +162,10 @@ void matmul_f64(const SmallProduct<double>& p) { matmul(p); }
 
 // One row ---------------------------------------------------------------------
 
-constexpr int64_t kChunk = 2048;  // of x, as sums' type, on the stack
+constexpr int64_t kChunk = 4096;  // of x, as sums' type, on the stack
 constexpr int64_t kStrip = 1024;  // of y
+// From this many bytes on, b comes from memory and is read as one stream.
+constexpr int64_t kStreamed = 1 << 20;
 
 // y += x (R) @ b (R, n), rows of b contiguous.
 template <int R, class A, class T>
@@ -220,6 +222,38 @@ HWY_INLINE void add_dots(
   }
 }
 
+// The same for one column of a b that is in no cache. The hardware looks ahead
+// within a page, which is about what a column has, so what follows is fetched
+// here. Without that, four columns at a time get 60 % of the bandwidth in
+// bfloat16 and 82 % in float32; so 85 and 90 %.
+template <class A, class T>
+HWY_INLINE void add_streamed_dot(const A* x, const T* b, A* y, int64_t k) {
+  constexpr uintptr_t kLine = 64, kAhead = 2048;
+  const hn::ScalableTag<A> d;
+  const int64_t lanes = int64_t(hn::Lanes(d));
+  hn::Vec<decltype(d)> sum[4];
+  TREADLE_UNROLL for (int r = 0; r < 4; ++r) sum[r] = hn::Zero(d);
+  int64_t p = 0;
+  for (; p + 4 * lanes <= k; p += 4 * lanes) {
+    // Past the end of b nothing is fetched.
+    const uintptr_t ahead = reinterpret_cast<uintptr_t>(b + p) + kAhead;
+    for (uintptr_t i = 0; i < uintptr_t(4 * lanes) * sizeof(T); i += kLine) {
+      __builtin_prefetch(reinterpret_cast<const void*>(ahead + i));
+    }
+    TREADLE_UNROLL for (int r = 0; r < 4; ++r) {
+      const int64_t at = p + r * lanes;
+      sum[r] = hn::MulAdd(hn::LoadU(d, x + at), load(d, b + at), sum[r]);
+    }
+  }
+  for (; p < k; p += lanes) {
+    const size_t rest = size_t(std::min(lanes, k - p));
+    sum[0] = hn::MulAdd(
+        load_first(d, x + p, rest), load_first(d, b + p, rest), sum[0]);
+  }
+  const auto both = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+  *y += hn::GetLane(hn::SumOfLanes(d, both));
+}
+
 template <class T>
 void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
   using A = Wide<T>;
@@ -227,6 +261,7 @@ void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
   const T* const x = static_cast<const T*>(p.x);
   const T* const b = static_cast<const T*>(p.b);
   const int64_t lead = p.b_lead;
+  const bool streamed = p.n * p.k * int64_t(sizeof(T)) >= kStreamed;
   for (int64_t j0 = begin; j0 < end; j0 += kStrip) {
     const int64_t width = std::min(kStrip, end - j0);
     std::fill_n(strip, width, A(0));
@@ -240,7 +275,12 @@ void row_product_of(const RowProduct& p, int64_t begin, int64_t end) {
           chunk[i] = static_cast<A>(x[(k0 + i) * p.x_step]);
         }
       }
-      if (p.b_columns) {
+      if (p.b_columns && streamed) {
+        const T* at = b + j0 * lead + k0;
+        for (int64_t j = 0; j < width; ++j) {
+          add_streamed_dot(xs, at + j * lead, strip + j, depth);
+        }
+      } else if (p.b_columns) {
         const T* at = b + j0 * lead + k0;
         int64_t j = 0;
         for (; j + 4 <= width; j += 4) {
