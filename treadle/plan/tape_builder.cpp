@@ -36,6 +36,7 @@ class Builder {
     step_.space = group_.space;
     step_.members = group_.nodes;
     for (uint32_t n : used_nodes()) add(n);
+    drop_rounding();
     find_in_place();
     step_.fused = make_fused(std::move(tape_));
     return std::move(step_);
@@ -209,6 +210,41 @@ class Builder {
   static int arity(const TapeValue& v) {
     if (v.code == TapeValue::Code::load) return 0;
     return v.code == TapeValue::Code::row ? info(v.row).arity : 1;
+  }
+
+  // A store rounds by itself: a conversion to its dtype that nothing else reads
+  // is left out.
+  void drop_rounding() {
+    std::vector<TapeValue>& values = tape_.values;
+    std::vector<int> readers(values.size());
+    for (const TapeValue& v : values) {
+      const uint16_t inputs[] = {v.a, v.b, v.c};
+      for (int k = 0; k < arity(v); ++k) ++readers[inputs[k]];
+    }
+    std::vector<bool> gone(values.size());
+    for (TapeValue& v : values) {
+      if (v.code != TapeValue::Code::store || readers[v.a] != 1) continue;
+      const TapeValue& c = at(v.a);
+      if (c.code != TapeValue::Code::convert || c.dtype != v.dtype ||
+          c.uniform || at(c.a).lane != c.lane) {
+        continue;
+      }
+      gone[v.a] = true;
+      computed_[v.index] = v.a = c.a;
+    }
+    std::vector<uint16_t> now(values.size());
+    uint16_t kept = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      now[i] = kept;
+      if (gone[i]) continue;
+      TapeValue v = values[i];
+      uint16_t* inputs[] = {&v.a, &v.b, &v.c};
+      for (int k = 0; k < arity(v); ++k) *inputs[k] = now[*inputs[k]];
+      values[kept++] = v;
+    }
+    values.resize(kept);
+    for (auto& [v, load] : loads_) load = now[load];
+    for (uint16_t& value : computed_) value = now[value];
   }
 
   // Output j may lie in operand i's memory when the kernel, going through a

@@ -19,10 +19,20 @@ HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
 namespace {
 
+// Arithmetic that wraps around.
+template <class T>
+using Wrapping = std::conditional_t<hwy::IsFloat<T>(), T, uint64_t>;
+
+// An operation on vectors of partial results (merged), on two results (joined)
+// and on the lanes of a vector (across).
 template <class T>
 struct Sum {
   static HWY_INLINE Raw<T> start() { return hn::Zero(Tag<T>()); }
   static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) { return hn::Add(a, b); }
+  static T joined(T a, T b) {
+    using U = Wrapping<T>;
+    return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
+  }
   static HWY_INLINE T across(Raw<T> v) {
     if constexpr (hwy::IsFloat<T>()) {
       return hn::GetLane(hn::SumOfLanes(Tag<T>(), v));
@@ -43,14 +53,16 @@ template <class T>
 struct Prod {
   static HWY_INLINE Raw<T> start() { return num<T>(1); }
   static HWY_INLINE Raw<T> merged(Raw<T> a, Raw<T> b) { return a * b; }
+  static T joined(T a, T b) {
+    using U = Wrapping<T>;
+    return static_cast<T>(static_cast<U>(a) * static_cast<U>(b));
+  }
   static HWY_INLINE T across(Raw<T> v) {
-    using U = std::conditional_t<hwy::IsFloat<T>(), T, uint64_t>;  // wraps
     HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
     hn::Store(v, Tag<T>(), lanes);
     for (size_t half = hn::Lanes(Tag<T>()) / 2; half > 0; half /= 2) {
       for (size_t i = 0; i < half; ++i) {
-        lanes[i] = static_cast<T>(static_cast<U>(lanes[i]) *
-                                  static_cast<U>(lanes[i + half]));
+        lanes[i] = joined(lanes[i], lanes[i + half]);
       }
     }
     return lanes[0];
@@ -72,6 +84,7 @@ struct Extreme {
     return kMax ? vm::max(Vec<T>{a}, Vec<T>{b}).v
                 : vm::min(Vec<T>{a}, Vec<T>{b}).v;
   }
+  static T joined(T a, T b) { return a != a || (kMax ? a > b : a < b) ? a : b; }
   static HWY_INLINE T across(Raw<T> v) {
     const Tag<T> d;
     if constexpr (hwy::IsFloat<T>()) {
@@ -79,17 +92,7 @@ struct Extreme {
         return std::numeric_limits<T>::quiet_NaN();
       }
     }
-    if constexpr (hwy::IsFloat<T>()) {
-      return hn::GetLane(kMax ? hn::MaxOfLanes(d, v) : hn::MinOfLanes(d, v));
-    } else {
-      HWY_ALIGN T lanes[HWY_MAX_BYTES / sizeof(T)];
-      hn::Store(v, d, lanes);
-      T best = lanes[0];
-      for (size_t i = 1; i < hn::Lanes(d); ++i) {
-        best = (kMax ? best < lanes[i] : lanes[i] < best) ? lanes[i] : best;
-      }
-      return best;
-    }
+    return hn::GetLane(kMax ? hn::MaxOfLanes(d, v) : hn::MinOfLanes(d, v));
   }
 };
 
@@ -157,9 +160,8 @@ void rows(size_t rows, size_t n, void* out, const void* in) {
 // OpAcc is the operation on accumulators of type A.
 template <class Op, class OpAcc, class T, class A>
 void fold(size_t n, void* acc, const void* in) {
-  const A part = reduced<Op>(n, static_cast<const T*>(in));
-  A pair[2] = {*static_cast<A*>(acc), part};
-  *static_cast<A*>(acc) = reduced<OpAcc>(2, pair);
+  A* a = static_cast<A*>(acc);
+  *a = OpAcc::joined(*a, reduced<Op>(n, static_cast<const T*>(in)));
 }
 
 // A vector of accumulators at a time stays in registers while all rows pass.
