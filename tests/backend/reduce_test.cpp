@@ -135,6 +135,8 @@ TEST(Reduce, EveryKindOverAnyAxesOfAnyLayoutIsThatOfTheReference) {
                             n({3, 1, 5}),
                             n({4, 600, 3}),
                             n({2, 3, 4, 5}),
+                            n({3, 90, 8, 4}),
+                            n({3, 90, 8, 4}).sliced(2, 0, 2, 4),
                             n({30, 5, 40}).transposed({2, 0, 1}),
                             n({6, 1, 7}).stretched(1, 20),
                             n({50, 40}).sliced(1, 39, -2, 20),

@@ -114,9 +114,12 @@ TEST(ElementwiseRules, PowersWithACheaperNameRecordThat) {
   EXPECT_EQ(op_of(power(x, 0.5)), "sqrt");
   EXPECT_EQ(op_of(power(x, -0.5)), "rsqrt");
   EXPECT_EQ(op_of(power(x, -1)), "reciprocal");
-  EXPECT_EQ(op_of(power(x, 3)), "power");
+  EXPECT_EQ(op_of(power(x, 3)), "multiply");
+  EXPECT_EQ(op_of(power(x, 4)), "power");
+  EXPECT_EQ(op_of(power(astype(x, float16), 3)), "power");
   EXPECT_EQ(op_of(power(2, x)), "power");
   EXPECT_EQ(power(n, 2).to_vector<int>(), (std::vector<int>{9, 16}));
+  EXPECT_EQ(power(n, 3).to_vector<int>(), (std::vector<int>{27, -64}));
   EXPECT_EQ(power(x, -0.5).to_vector<float>(), (std::vector<float>{2, 0.5f}));
 }
 

@@ -161,6 +161,10 @@ array simpler(Row row, const array& x, const Scalar& v, Stream s) {
     case Row::power:
       if (number == 1) return x;
       if (number == 2) return square(x, s);
+      // 1 ULP instead of 0.5, in a tenth of the time. Half types would be
+      // rounded twice.
+      if (number == 3 && !is_half(x.dtype()))
+        return multiply(square(x, s), x, s);
       if (number == 0.5) return sqrt(x, s);
       if (number == -0.5) return rsqrt(x, s);
       if (number == -1 && inexact) return reciprocal(x, s);

@@ -1,10 +1,12 @@
 // Axes are put in the order of the input's memory and merged. When the last one
 // is reduced, one accumulator folds run after run; else a run of accumulators
-// takes one run of the input after the other. Each result is made by one
-// thread, always in the same order.
+// takes one run of the input after the other: many at once where they lie one
+// behind the other, and a short reduced axis at the end of each is folded when
+// all have passed. Each result is made by one thread, always in the same order.
 #include "treadle/backend/cpu/reduce.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "treadle/backend/common/walk.h"
@@ -31,7 +33,29 @@ struct Nest {
   // The innermost axis, whose runs are handled whole.
   bool inner_reduced = false;
   int64_t inner = 1, inner_in = 1, inner_out = 1;
+  // Accumulators next to one another that make one result.
+  int64_t fold = 1;
 };
+
+// Folding a run costs more than adding up so many of its elements.
+constexpr int64_t kShortRun = 64;
+
+// A short reduced run becomes part of the run of the kept axis around it, if
+// that is one run of memory.
+void widen(Nest& n) {
+  if (!n.inner_reduced || n.inner >= kShortRun || n.inner_in != 1 ||
+      n.kept.empty() || n.reduced.empty() || n.kept_in.back() != n.inner ||
+      n.kept.back() * n.inner > kRun) {
+    return;
+  }
+  n.inner_reduced = false;
+  n.fold = n.inner;
+  n.inner *= n.kept.back();
+  n.inner_out = n.kept_out.back();
+  n.kept.pop_back();
+  n.kept_in.pop_back();
+  n.kept_out.pop_back();
+}
 
 Nest nest_of(const Operand& in, const Operand& out) {
   Axes order;
@@ -70,6 +94,7 @@ Nest nest_of(const Operand& in, const Operand& out) {
     n.inner_out = strides[1].back();
     n.inner_reduced = n.inner_out == 0;
   }
+  widen(n);
   return n;
 }
 
@@ -84,6 +109,7 @@ class Reduction {
     store_ = table.store[int(out_.dtype)];
     fns_ = table.reduce[int(op.reduce)][int(lane)];
     in_width_ = int64_t(size_of(in_.dtype));
+    is_lanes_ = !is_half(in_.dtype) && in_.dtype != bool_ && in_width_ >= 4;
     out_width_ = int64_t(size_of(out_.dtype));
   }
 
@@ -177,11 +203,43 @@ class Reduction {
     alignas(64) char accumulators[kRun * kAccumulatorBytes],
         lanes[kRun * kLaneBytes];
     fns_.init(size_t(n), accumulators);
-    for_reduced(x, [&](const char* run) {
-      read(run, n, lanes);
-      fns_.add(1, size_t(n), accumulators, lanes);
-    });
-    write(accumulators, n, y);
+    if (nest_.inner_in == 1 && n == nest_.inner && !nest_.reduced.empty() &&
+        nest_.reduced_in.back() == n) {
+      Rows<1> r(nest_.reduced, {&nest_.reduced_in, 1});
+      for (; r.more(); r.next()) {
+        add_rows(x + r.offset(0) * in_width_, r.length(), n, accumulators);
+      }
+    } else {
+      for_reduced(x, [&](const char* run) {
+        read(run, n, lanes);
+        fns_.add(1, size_t(n), accumulators, lanes);
+      });
+    }
+    if (nest_.fold > 1) join(accumulators, n);
+    write(accumulators, n / nest_.fold, y);
+  }
+
+  // Rows of n elements, one behind the other.
+  void add_rows(const char* x, int64_t rows, int64_t n, char* to) const {
+    if (is_lanes_) return fns_.add(size_t(rows), size_t(n), to, x);
+    alignas(64) char lanes[kRun * kLaneBytes];
+    const int64_t most = kRun / n;
+    for (int64_t i = 0; i < rows; i += most) {
+      const int64_t m = std::min(most, rows - i);
+      load_(size_t(m * n), lanes, x + i * n * in_width_);
+      fns_.add(size_t(m), size_t(n), to, lanes);
+    }
+  }
+
+  // Each `fold` of n accumulators becomes one.
+  void join(char* accumulators, int64_t n) const {
+    const auto size = int64_t(fns_.acc_size);
+    for (int64_t i = 0; i < n / nest_.fold; ++i) {
+      char* first = accumulators + i * nest_.fold * size;
+      for (int64_t k = 1; k < nest_.fold; ++k)
+        fns_.merge(1, first, first + k * size);
+      std::memmove(accumulators + i * size, first, size_t(size));
+    }
   }
 
   const Operand &in_, &out_;
@@ -189,6 +247,7 @@ class Reduction {
   MoveFn load_, store_;
   ReduceFns fns_;
   int64_t in_width_, out_width_;
+  bool is_lanes_;  // memory of the input is a run of lanes as it is
 };
 
 std::string why_not(const Op& op,

@@ -25,7 +25,52 @@ struct Covers {
   }
 };
 
-void fill(LaneTable* t) { fill_rows<float, Covers>(t, plan::Lane::f32); }
+// The modulus: the squares of floats neither overflow nor vanish in double.
+struct WideHypot {
+  static HWY_INLINE Raw<double> of(Raw<double> a, Raw<double> b) {
+    const auto inf = infinity<double>();
+    const auto infinite =
+        hn::Or(hn::Eq(hn::Abs(a), inf), hn::Eq(hn::Abs(b), inf));
+    const auto r = hn::Sqrt(hn::MulAdd(a, a, hn::Mul(b, b)));
+    return hn::IfThenElse(infinite, inf, r);
+  }
+};
+HWY_INLINE Raw<float> modulus(const float* z) {
+  Raw<float> re, im;
+  hn::LoadInterleaved2(Tag<float>(), z, re, im);
+  return wide<WideHypot>(Vec<float>{re}, Vec<float>{im}).v;
+}
+void complex_abs(size_t n,
+                 void* out,
+                 const void* in,
+                 const void*,
+                 const void*,
+                 unsigned flags) {
+  const Tag<float> d;
+  const size_t lanes = hn::Lanes(d);
+  const float* z = static_cast<const float*>(in);
+  float* y = static_cast<float*>(out);
+  HWY_ALIGN float some[2 * HWY_MAX_BYTES / sizeof(float)] = {};
+  if (flags & 1) {
+    for (size_t i = 0; i < 2 * lanes; ++i) some[i] = z[i % 2];
+    const auto v = modulus(some);
+    for (; n >= lanes; n -= lanes, y += lanes) hn::StoreU(v, d, y);
+    if (n > 0) store_some(v, d, y, n);
+    return;
+  }
+  for (; n >= lanes; n -= lanes, z += 2 * lanes, y += lanes)
+    hn::StoreU(modulus(z), d, y);
+  if (n > 0) {
+    std::memcpy(some, z, 2 * n * sizeof(float));
+    store_some(modulus(some), d, y, n);
+  }
+}
+
+void fill(LaneTable* t) {
+  fill_rows<float, Covers>(t, plan::Lane::f32);
+  t->row[static_cast<int>(Row::abs)][static_cast<int>(plan::Lane::c64)] =
+      complex_abs;
+}
 
 }  // namespace
 }  // namespace treadle::backend::cpu::HWY_NAMESPACE

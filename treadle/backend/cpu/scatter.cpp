@@ -190,18 +190,40 @@ void add_floating(const Task& task,
   });
 }
 
-std::string why_not_mode(ScatterMode mode) {
-  return mode <= ScatterMode::add ? "" : "takes modes assign and add";
+// Types that products and extremes are worth code of their own for.
+template <class T>
+constexpr bool combines = std::is_arithmetic_v<T> && sizeof(T) >= 4;
+
+void combine_numbers(const Task& task,
+                     const Operand& indices,
+                     const Operand& updates,
+                     const IndexWalk& w,
+                     ScatterMode mode) {
+  visit_dtype(updates.dtype, [&]<class T>() {
+    if constexpr (combines<T>) {
+      visit_mode(mode, [&]<ScatterMode m>() {
+        if constexpr (m > ScatterMode::add)
+          scatter_as<m, T>(task, indices, updates, w);
+      });
+    }
+  });
+}
+
+std::string why_not_mode(ScatterMode mode, Dtype dtype) {
+  bool takes = mode <= ScatterMode::add;
+  visit_dtype(dtype, [&]<class T>() { takes = takes || combines<T>; });
+  return takes ? "" : "takes small and complex types to assign and add only";
 }
 std::string why_not_scatter(const Op& op,
-                            std::span<const Spec>,
+                            std::span<const Spec> in,
                             std::span<const Spec>) {
-  return why_not_mode(static_cast<const Scatter&>(op).mode);
+  return why_not_mode(static_cast<const Scatter&>(op).mode, in[0].dtype);
 }
 std::string why_not_along(const Op& op,
-                          std::span<const Spec>,
+                          std::span<const Spec> in,
                           std::span<const Spec>) {
-  return why_not_mode(static_cast<const ScatterAlongAxis&>(op).mode);
+  return why_not_mode(static_cast<const ScatterAlongAxis&>(op).mode,
+                      in[0].dtype);
 }
 
 void run(const Task& task, int axis, bool along, ScatterMode mode) {
@@ -219,7 +241,9 @@ void run(const Task& task, int axis, bool along, ScatterMode mode) {
     return along ? add_half_lines(task, w, indices, updates)
                  : add_half_slices(task, axis, indices, updates);
   }
-  if (mode == ScatterMode::assign || is_integer(out.dtype)) {
+  if (mode > ScatterMode::add) {
+    combine_numbers(task, indices, updates, w, mode);
+  } else if (mode == ScatterMode::assign || is_integer(out.dtype)) {
     scatter_bits(task, indices, updates, w, mode);
   } else {
     add_floating(task, indices, updates, w);

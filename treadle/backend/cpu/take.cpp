@@ -16,8 +16,6 @@ namespace {
 using runtime::Operand;
 using runtime::Task;
 
-constexpr int64_t kBlock = 512;
-
 template <class T>
 struct Taking {
   std::string_view op;
@@ -26,6 +24,35 @@ struct Taking {
   ReadIndex read;
   const T* from;
   T* to;
+
+  // y[k] = x[k x_step + index[k] step]; what lies outside is looked up at 0,
+  // and reported at the end.
+  template <class I>
+  void gather(const T* x,
+              int64_t x_step,
+              const I* index,
+              int64_t index_step,
+              int64_t n,
+              T* y,
+              int64_t y_step) const {
+    const int64_t step = w.step, length = w.length;
+    bool wrong = false;
+    const auto one = [&](int64_t k, I given) {
+      int64_t i = static_cast<int64_t>(given);
+      i += i < 0 ? length : 0;
+      const bool outside = static_cast<uint64_t>(i) >= uint64_t(length);
+      wrong = wrong || outside;
+      return x[k * x_step + (outside ? 0 : i) * step];
+    };
+    if (index_step == 1 && y_step == 1) {
+      for (int64_t k = 0; k < n; ++k) y[k] = one(k, index[k]);
+    } else {
+      for (int64_t k = 0; k < n; ++k)
+        y[k * y_step] = one(k, index[k * index_step]);
+    }
+    for (int64_t k = 0; wrong && k < n; ++k)
+      checked_index(op, static_cast<int64_t>(index[k * index_step]), length);
+  }
 
   // Elements [begin, end) of the row that `r` is at.
   void row(const Rows<3>& r, int64_t begin, int64_t end) const {
@@ -41,15 +68,17 @@ struct Taking {
       }
       return;
     }
-    int64_t index[kBlock];
-    for (int64_t i = 0; i < n; i += kBlock) {
-      int64_t m = std::min(kBlock, n - i);
-      load_indices(
-          op, indices, at + i * r.step(1), r.step(1), m, w.length, index);
-      for (int64_t k = 0; k < m; ++k) {
-        y[(i + k) * r.step(2)] = x[(i + k) * r.step(0) + index[k] * w.step];
+    visit_dtype(indices.dtype, [&]<class I>() {
+      if constexpr (std::is_integral_v<I> && !std::is_same_v<I, bool>) {
+        gather(x,
+               r.step(0),
+               static_cast<const I*>(indices.data) + at,
+               r.step(1),
+               n,
+               y,
+               r.step(2));
       }
-    }
+    });
   }
 
   void run(int max_threads) const {
