@@ -61,6 +61,12 @@ namespace {
 
 array rms(const array& x) { return sqrt(mean(square(x))); }
 
+// The same row by row, for what is made of numbers per row and per column: a
+// sum over both axes at once would have to look up both at every place.
+array rms_by_rows(const array& x) {
+  return x.ndim() < 2 ? rms(x) : sqrt(mean(mean(square(x), -1)));
+}
+
 // The mean of g^2 at every place, from those along the axes.
 array factored_rsqrt(const array& row, const array& column) {
   array r = rsqrt(row / mean(row, -1, true));
@@ -109,7 +115,9 @@ AdafactorStep adafactor_update(ArraySpan gradients,
       s.full = average(s.full, squares);
       update = rsqrt(s.full) * g;
     }
-    update = rate * (update / maximum(rms(update) / o.clip_threshold, 1));
+    // One division of two numbers, not one for each element.
+    update =
+        (rate / maximum(rms_by_rows(update) / o.clip_threshold, 1)) * update;
     if (o.beta1) {
       s.moment = *o.beta1 * s.moment + (1 - *o.beta1) * update;
       update = s.moment;
