@@ -115,6 +115,24 @@ TEST(Tape, ColumnsAreReducedForAllKindsAndLanes) {
   }
 }
 
+TEST(Tape, AColumnReadsAnOperandBeforeAnOutputOverwritesIt) {
+  for (bool with_rows : {false, true}) {
+    TapeMaker t(1);
+    const auto x = t.load(float32);
+    const auto y = t.row(Row::add, x, x);
+    t.store(with_rows ? t.row(Row::add, y, t.reduce_row(ReduceKind::sum, y))
+                      : y);
+    t.reduce_column(ReduceKind::max, x);
+    const OpPtr op = t.op();
+    for (const Shape& space : {Shape{4, 8}, Shape{3, 3000}}) {
+      const Tensor in = integers(float32, space, 1, 50);
+      const auto want = run_tape(*op, space, {in});
+      const auto got = run_tape(*op, space, {in}, 1, {0, -1});
+      for (int k : {0, 1}) EXPECT_EQ(got[k].values(), want[k].values());
+    }
+  }
+}
+
 TEST(Tape, RowsAreReducedForAllKindsAndLanes) {
   for (Dtype dtype :
        {float32, float64, int32, uint32, int64, uint64, bool_, int8}) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
+#include <utility>
 
 #include "treadle/backend/cpu/row_groups.h"
 
@@ -77,20 +79,9 @@ class Builder {
     Schedule s;
     s.phases.resize(1);
     Steps steps(*this, &s.phases[0].tile_steps);
-    for (size_t i = 0; i < tape_.values.size(); ++i) {
-      if (!is_output(i)) steps.add(i);
-    }
-    // By phase, columns first: an output may overwrite an operand that was read
-    // for the last time in an earlier phase, or into a column.
-    const int phases = tape_.num_phases();
-    for (int p = 0; p < phases; ++p) {
-      for (Code code : {Code::reduce_column, Code::store}) {
-        for (size_t i = 0; i < tape_.values.size(); ++i) {
-          const TapeValue& v = tape_.values[i];
-          if (v.code == code && v.phase == p) steps.add(i);
-        }
-      }
-    }
+    std::vector<size_t> all(tape_.values.size());
+    std::iota(all.begin(), all.end(), size_t(0));
+    for (size_t i : in_turn(all)) steps.add(i);
     place(&s, true);
     return s;
   }
@@ -149,15 +140,12 @@ class Builder {
         }
       }
       Steps tiles(*this, &s.phases[p].tile_steps);
-      for (int outputs = 0; outputs < 2; ++outputs) {
-        for (size_t i : wanted[p]) {
-          if (is_output(i) != (outputs == 1)) continue;
-          if (uniform(i) && !is_root(i)) continue;
-          if (buffer_[i] >= 0 && first[i] < p) {
-            tiles.saved(i, buffer_[i]);
-          } else {
-            tiles.add(i, buffer_[i]);
-          }
+      for (size_t i : in_turn(wanted[p])) {
+        if (uniform(i) && !is_root(i)) continue;
+        if (buffer_[i] >= 0 && first[i] < p) {
+          tiles.saved(i, buffer_[i]);
+        } else {
+          tiles.add(i, buffer_[i]);
         }
       }
     }
@@ -231,6 +219,21 @@ class Builder {
   bool is_output(size_t i) const {
     const Code c = tape_.values[i].code;
     return c == Code::store || c == Code::reduce_column;
+  }
+  // The order of the steps of a tile: values, then outputs that may read an
+  // operand where it lies, and last those that may overwrite it, by phase.
+  std::vector<size_t> in_turn(std::vector<size_t> values) const {
+    const auto turn = [&](size_t i) {
+      const TapeValue& v = tape_.values[i];
+      if (!is_output(i)) return std::pair(0, 0);
+      if (v.code == Code::reduce_column) return std::pair(1, 0);
+      const bool reads = tape_.values[v.a].code == Code::load;
+      return std::pair(reads ? 2 : 3, int(v.phase));
+    };
+    std::stable_sort(values.begin(), values.end(), [&](size_t a, size_t b) {
+      return turn(a) < turn(b);
+    });
+    return values;
   }
   bool is_root(size_t i) const {
     return is_output(i) || tape_.values[i].code == Code::reduce_row;
