@@ -10,12 +10,10 @@ import random
 import re
 from dataclasses import dataclass, field
 
-import mlx.core as mlx
 import numpy as np
 import ops
-from compare import error_of
-
-mlx.disable_compile()  # MLX would call a C++ compiler for each; the meaning is the same
+from compare import errors_of
+from peer import FLOAT64, lib
 
 PREAMBLE = """\
 import numpy as np
@@ -45,8 +43,15 @@ class Wrapped(ast.NodeTransformer):
 
     @staticmethod
     def wrapped(node):
-        error = ast.Constant(error_of(ast.unparse(node)))
-        return ast.Call(ast.Name("n", ast.Load()), [node, error], [])
+        errors = errors_of(ast.unparse(node))
+        if "narrow" in errors and isinstance(node, ast.Call):
+            # The arguments are rounded too.
+            node.args = [Wrapped.noisy(x, ("narrow",)) for x in node.args]
+        return Wrapped.noisy(node, errors)
+
+    @staticmethod
+    def noisy(node, errors):
+        return ast.Call(ast.Name("n", ast.Load()), [node, ast.Constant(errors)], [])
 
 
 @functools.cache
@@ -86,6 +91,21 @@ class Line:
         return head + inner + f"{indent}    return {wrapped}\n\n"
 
 
+def entered(library):
+    """Told the module that is about to run; a worker replaces it."""
+
+
+def run_text(text, m, n=None, own=()):
+    """The outputs of a program with the library m; functions of the program's own may be replaced."""
+    names = {}
+    exec(text, names)
+    names.update(own)
+    entered(m.__name__)
+    out = names["program"](*((m, n) if n else (m,)))
+    m.eval(list(out.values()))
+    return out
+
+
 @dataclass
 class Program:
     seed: int
@@ -109,11 +129,7 @@ class Program:
         return f"{PREAMBLE}\n\ndef program({arguments}):\n{body}    return {{{outputs}}}\n"
 
     def run(self, m, n=None, wrap=""):
-        names = {}
-        exec(self.text(wrap), names)
-        out = names["program"](*((m, n) if wrap else (m,)))
-        m.eval(list(out.values()))
-        return out
+        return run_text(self.text(wrap), m, n)
 
     def exact(self):
         """The outputs whose bits no kernel may choose."""
@@ -130,7 +146,7 @@ class NoOperandError(Exception):
 
 
 def family_of(dtype):
-    name = str(dtype).rsplit(".", 1)[1]
+    name = str(dtype).rsplit(".", 1)[-1]
     if name == "bool":
         return "bool"
     if name == "complex64":
@@ -144,6 +160,7 @@ FAMILIES = {
     "whole": {"int", "bool"},
     "float32": {"float"},
 }
+MAIN = lib.float64 if FLOAT64 else lib.float32
 LARGEST_SIZE = 100_000
 LARGEST_ARGUMENT = 20_000
 LARGEST = {"float16": 500.0, "bfloat16": 1e4}
@@ -158,9 +175,11 @@ def in_range(x):
     if family_of(x.dtype) == "int":
         # Wide enough to see wrapping, small enough for shapes of counts.
         return True
-    limit = LARGEST.get(str(x.dtype).rsplit(".", 1)[1], 1e5)
+    if FLOAT64 and x.dtype != MAIN:
+        return False  # MLX is the judge of other dtypes
+    limit = LARGEST.get(str(x.dtype).rsplit(".", 1)[-1], 1e5)
     # NaN is not below the limit either.
-    return bool((mlx.abs(x) < limit).all().item())
+    return bool((lib.abs(x) < limit).all().item())
 
 
 class Maker:
@@ -175,7 +194,7 @@ class Maker:
         self.scope = {} if outer is None else dict(outer.scope)
         if outer is None:
             exec(PREAMBLE, self.scope)
-            self.scope["m"] = mlx
+            self.scope["m"] = lib
 
     def _sizes(self):
         kind = self.rng.random()
@@ -213,7 +232,7 @@ class Maker:
             for name, x in self.values.items()
             if family_of(x.dtype) in FAMILIES.get(kind, {kind})
             and ndim <= x.ndim <= at_most
-            and (kind != "float32" or x.dtype == mlx.float32)
+            and (kind != "float32" or x.dtype == MAIN)
         ]
         if not names:
             raise NoOperandError
@@ -260,7 +279,7 @@ class Maker:
             for name, x in self.values.items()
             if family_of(x.dtype) in FAMILIES.get(second, {second})
             and broadcasts(shape, tuple(x.shape))
-            and (second != "float32" or x.dtype == mlx.float32)
+            and (second != "float32" or x.dtype == MAIN)
         ]
         if not names:
             raise NoOperandError
@@ -306,7 +325,7 @@ class Maker:
         return tuple(shape)
 
     def constant(self, shape):
-        return f"draw(m, {self.rng.randint(0, 99)}, {shape}, -1, 1)"
+        return f"draw(m, {self.rng.randint(0, 99)}, {shape}, -1, 1)" + ".astype(m.float64)" * FLOAT64
 
     def indices(self, length, count=None):
         count = count or self.rng.randint(1, 5)
@@ -377,8 +396,19 @@ class Maker:
         )
         if self.rng.random() < 0.08:
             text = f"(draw(m, 5, {shape}, 0, 9)).astype(m.{self.one('uint8 int8 uint32 int64 float64 complex64')})"
+        if FLOAT64:
+            text = f"draw(m, {self.rng.randint(0, 999)}, {shape}).astype(m.float64)" + self.one(" * 3; / 3;;; > 0", ";")
         line = Line(self.fresh(), text, exact=True)
         self.add(line, eval(text, self.scope))
+
+    def rounding_decides(self, text):
+        """Whether the line cuts what is a whole number but for rounding."""
+        cut = re.match(r"m\.(?:ceil|floor|sign|trunc)\((\w+)\)$", text)
+        if not cut or self.family(cut[1]) != "float" or not self.size(cut[1]):
+            return False
+        x = self.values[cut[1]]
+        distance = lib.abs(x - lib.round(x))
+        return bool(((distance > 0) & (distance < 1e-6)).any().item())
 
     def step(self):
         """Tries one random line; True when it stands."""
@@ -389,14 +419,16 @@ class Maker:
             if not text:
                 return False
             value = eval(text, self.scope)
-            if isinstance(value, mlx.array) and value.size > LARGEST_SIZE:
+            if isinstance(value, lib.array) and value.size > LARGEST_SIZE:
                 return False
-            mlx.eval(value)
+            if self.rounding_decides(text):
+                return False
+            lib.eval(value)
         except NoOperandError:
             return False
         except (ValueError, RuntimeError, TypeError, IndexError, AttributeError):
             return False  # MLX refuses it
-        if not isinstance(value, mlx.array) or not in_range(value):
+        if not isinstance(value, lib.array) or not in_range(value):
             return False
         self.add(Line(self.fresh(), text, exact), value)
         return True
@@ -426,7 +458,7 @@ def function(maker, mapped):
         axes.append(axis)
         name = maker.fresh().replace("v", "a")
         parameters.append(name)
-        value = maker.values[x] if axis is None else mlx.take(maker.values[x], 0, axis)
+        value = maker.values[x] if axis is None else lib.take(maker.values[x], 0, axis)
         inner.values[name] = inner.scope[name] = value
     if mapped and batch is None:
         raise NoOperandError
@@ -451,7 +483,7 @@ def defined_everywhere(maker, line, arguments, axes, batch):
     """Raises when a value inside is NaN or infinite for some element of the batch."""
 
     def look(x, *_):
-        if isinstance(x, mlx.array) and not in_range(x):
+        if isinstance(x, lib.array) and not in_range(x):
             raise NoOperandError
         return x
 
@@ -459,7 +491,7 @@ def defined_everywhere(maker, line, arguments, axes, batch):
     exec(line.text("", "lines"), names)
     for i in range(batch):
         values = [maker.values[x] for x in arguments]
-        names[line.target](*(v if a is None else mlx.take(v, i, a) for v, a in zip(values, axes, strict=True)))
+        names[line.target](*(v if a is None else lib.take(v, i, a) for v, a in zip(values, axes, strict=True)))
 
 
 # Each makes one value from the function f, its arguments x, the argument k to differentiate, constant tangents t, a
@@ -508,7 +540,7 @@ def transform(maker):
 
     def like(name_or_value):
         value = maker.values[name_or_value] if isinstance(name_or_value, str) else name_or_value
-        dtype = str(value.dtype).rsplit(".", 1)[1]
+        dtype = str(value.dtype).rsplit(".", 1)[-1]
         return f"{maker.constant(tuple(value.shape))}.astype(m.{dtype})"
 
     text = form.format(
@@ -524,10 +556,10 @@ def transform(maker):
     try:
         exec(line.text(""), names)
         value = eval(text, names)
-        mlx.eval(value)
+        lib.eval(value)
     except (ValueError, RuntimeError, TypeError, IndexError, AttributeError):
         return False
-    if not isinstance(value, mlx.array) or not in_range(value):
+    if not isinstance(value, lib.array) or not in_range(value):
         return False
     maker.lines.append(line)
     maker.scope[line.target] = names[line.target]
