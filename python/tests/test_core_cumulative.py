@@ -83,3 +83,48 @@ def test_long_walks(dtype, shape, axis):
 def test_half_sums_are_kept_in_float32(dtype):
     y = mx.cumsum(mx.ones(5000, getattr(mx, dtype)))
     assert y[-1].item() == mx.array(5000, getattr(mx, dtype)).item()
+
+
+def hessian(f, x):
+    return np.array(mx.vmap(lambda v: mx.jvp(mx.grad(f), [x], [v])[1][0])(mx.eye(x.size)))
+
+
+def differences(f, x, step=0.5):
+    """Second differences, exact for products in which each element comes once."""
+    n, e = len(x), step * np.eye(len(x))
+    out = np.zeros((n, n))
+    for i in range(n):
+        for j in range(n):
+            if i != j:
+                points = [x + e[i] + e[j], x + e[i] - e[j], x - e[i] + e[j], x - e[i] - e[j]]
+                out[i, j] = np.dot([1, -1, -1, 1], [f(p) for p in points]) / (4 * step**2)
+    return out
+
+
+@pytest.mark.parametrize("x", [[2, 0, 3, 5, 1], [2, 0, 3, 0, 5], [0, 0, 0, 2, 4], [0, 1, 2, 3, 0], [3, 2, 4, 1, 2]])
+@pytest.mark.parametrize("way", WAYS)
+def test_second_derivatives_of_products_with_zeros(x, way):
+    x, weights = np.array(x, np.float32), np.array([1, 2, 3, 4, 5], np.float32)
+
+    def plain(v):
+        v = v[::-1] if way.get("reverse") else v
+        y = np.cumprod(v) if way.get("inclusive", True) else np.cumprod([1, *v[:-1]])
+        return np.dot(weights, y[::-1] if way.get("reverse") else y)
+
+    got = hessian(lambda v: (mx.cumprod(v, **way) * mx.array(weights)).sum(), mx.array(x))
+    np.testing.assert_array_equal(got, differences(plain, x))
+
+
+@pytest.mark.parametrize("u", [[2, 0, 3, 0, 5, 7], [0, 0, 0, 0, 1, 2], [1, 0, 2, 3, 4, 5]])
+def test_second_derivatives_of_updates_that_are_multiplied(u):
+    """Of elements with several zeros among their updates."""
+    at, u = [1, 1, 1, -1, 2, 0], np.array(u, np.float32)
+
+    def plain(v):
+        return np.dot([1, 2, 3], [2 * v[5], 2 * np.prod(v[:3]), 2 * v[3] * v[4]])
+
+    def f(v):
+        y = mx.full((3, 2), 2.0).at[mx.array(at)].multiply(mx.stack([v, mx.ones_like(v)], 1))
+        return (y[:, 0] * mx.array([1.0, 2.0, 3.0])).sum()
+
+    np.testing.assert_array_equal(hessian(f, mx.array(u)), differences(plain, u))

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "treadle/io/function_ops.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/plan/fuse.h"
 #include "treadle/runtime/kernel.h"
@@ -75,8 +76,13 @@ std::set<std::string> ops_of_the_sources() {
   std::set<std::string> names =
       found_in("treadle", R"re(^\s+static .*op_name = "([\w.]+)")re");
   for (const RowInfo& row : kRows) names.insert(std::string(row.name));
-  // Asked for its derivative alone, by product_of_others.
-  EXPECT_EQ(names.erase("product_tree"), 1u);
+  // Asked for their derivatives alone, by ops for products of others.
+  for (const char* name : {"product_tree",
+                           "product_steps",
+                           "cumprod_exact_derivative",
+                           "exact_other_updates"}) {
+    EXPECT_EQ(names.erase(name), 1u) << name;
+  }
   // These have a name for each of their kinds.
   const std::pair<const char*, std::vector<const char*>> kinds[] = {
       {"reduce", {"sum", "prod", "max", "min"}},
@@ -434,6 +440,17 @@ TEST_F(OpTable, EveryOpIsRecordedByARow) {
   for (const std::string& name : names) {
     EXPECT_TRUE(all_->examples().count(name))
         << "no row of tests/cases records " << name << "; add one";
+  }
+}
+
+// What cannot be written as itself must be written in other ops.
+TEST_F(OpTable, EveryOpCanBeWrittenToAFile) {
+  for (const auto& [name, e] : all_->examples()) {
+    const OpKind kind = e.op->kind();
+    const bool expands = kind == OpKind::composite || kind == OpKind::region ||
+                         name == "depends";
+    EXPECT_TRUE(can_save(*e.op) || expands)
+        << name << ": give io/function_ops.cpp a make() of it";
   }
 }
 

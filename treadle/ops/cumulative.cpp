@@ -7,6 +7,7 @@
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/cumulative_product.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/views.h"
@@ -78,52 +79,6 @@ Source source_of(const Cumulative& op, const array& x) {
   return {select(any, at, 0), any};
 }
 
-// g_i = sum over the results k that x_i went into of ct_k y_k / x_i; where x_i
-// is the first 0 on the way, y_k without it instead.
-array product_vjp(const Cumulative& op,
-                  const array& x,
-                  const array& y,
-                  const array& ct) {
-  array zero = equal(x, 0);
-  Cumulative count = op;
-  count.kind_of = CumulativeKind::sum;
-  count.inclusive = true;
-  array zeros_met = record(count, {astype(zero, int32)}, resolve({}));
-  array first = logical_and(zero, equal(zeros_met, 1));
-  array others =
-      walk(op, CumulativeKind::prod, select(first, array(1, x.dtype()), x));
-  array behind = select(greater(zeros_met, 0), multiply(ct, others), 0);
-  array at_first = walk_back(op, CumulativeKind::sum, behind);
-  array plain = divide(walk_back(op, CumulativeKind::sum, multiply(ct, y)),
-                       select(zero, array(1, x.dtype()), x));
-  // Beyond the first 0 all products are 0 and stay so.
-  plain = select(equal(zeros_met, 0), plain, 0);
-  return select(first, at_first, plain);
-}
-
-// t_k of the product: the sum of t_i y_k / x_i by the same rule.
-array product_jvp(const Cumulative& op,
-                  const array& x,
-                  const array& y,
-                  const array& t) {
-  array zero = equal(x, 0);
-  Cumulative count = op;
-  count.kind_of = CumulativeKind::sum;
-  array zeros_met = record(count, {astype(zero, int32)}, resolve({}));
-  Cumulative inclusive = count;
-  inclusive.inclusive = true;
-  array first = logical_and(
-      zero, equal(record(inclusive, {astype(zero, int32)}, resolve({})), 1));
-  array one(1, x.dtype());
-  array relative = divide(t, select(zero, one, x));
-  array others = walk(op, CumulativeKind::prod, select(first, one, x));
-  array before =
-      multiply(y, walk(op, CumulativeKind::sum, select(zero, 0, relative)));
-  array behind = multiply(
-      others, walk(op, CumulativeKind::sum, select(first, relative, 0)));
-  return select(equal(zeros_met, 0), before, behind);
-}
-
 // Sums of v_i exp(l_i) over a walk, without overflow, times exp(-m): the
 // positive and the negative terms by their logarithms.
 template <class Walk>
@@ -154,7 +109,7 @@ Arrays Cumulative::jvp(const Arrays& x,
     case CumulativeKind::sum:
       return {walk(*this, kind_of, t[0])};
     case CumulativeKind::prod:
-      return {product_jvp(*this, x[0], y[0], t[0])};
+      return {product_tangent(*this, x[0], y[0], t[0])};
     case CumulativeKind::logsumexp: {
       check_real(*this, x[0]);
       // Where nothing has been summed, y is -infinity.
@@ -181,10 +136,10 @@ Arrays Cumulative::vjp(const Arrays& x,
       return {walk_back(*this, kind_of, ct[0])};
     case CumulativeKind::prod: {
       if (!is_complex(x[0].dtype())) {
-        return {product_vjp(*this, x[0], y[0], ct[0])};
+        return {product_cotangent(*this, x[0], y[0], ct[0])};
       }
       array v = conjugate(x[0]), w = conjugate(y[0]);
-      return {product_vjp(*this, v, w, ct[0])};
+      return {product_cotangent(*this, v, w, ct[0])};
     }
     case CumulativeKind::logsumexp: {
       check_real(*this, x[0]);

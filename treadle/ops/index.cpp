@@ -1,11 +1,14 @@
 #include "treadle/ops/index.h"
 
+#include <type_traits>
+
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/other_updates.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -316,17 +319,10 @@ Slopes slopes(const T& op, const Arrays& in, const array& y) {
   };
   auto get = [&](const array& from) { return read(op, from, in[1]); };
   if (op.mode == ScatterMode::multiply) {
-    // The product of the other updates of an element is that of all by this
-    // one, unless one of them is 0: zeros are counted instead. Exact but for
-    // second derivatives at elements with several zeros.
-    array zero = equal(u, 0);
-    array rest = select(zero, 1, u);
-    array product = put(ones_like(x), rest, ScatterMode::multiply);
-    array zeros_there =
-        put(zeros(x.shape(), int32), astype(zero, int32), ScatterMode::add);
-    array others = select(equal(get(zeros_there), astype(zero, int32)),
-                          divide(get(product), rest),
-                          0);
+    OtherUpdates product;
+    product.axis = op.axis;
+    product.along = std::is_same_v<T, ScatterAlongAxis>;
+    const array others = recorded(product, {x, in[1], u});
     return {put(ones_like(x), u, ScatterMode::multiply),
             multiply(get(x), others)};
   }
