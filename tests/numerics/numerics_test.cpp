@@ -480,8 +480,8 @@ Over all numbers of a half type and a sweep through all exponents of the others,
 on every instruction set that the machine has. Special values are right everywhere: a NaN, an infinity or the sign of a zero that
 was wrong would count as an infinite error. Two arguments: all pairs of special numbers, and random ones up to 2^30 apart.
 Half types are computed in float32 and rounded once. floor_divide is the floor of the rounded quotient. The sign of a zero is not
-part of maximum, minimum and remainder. logaddexp of float64 has the absolute error of its larger argument: where the result is near 0,
-as for -1.84 and -0.17, this is many of its own units.
+part of maximum, minimum and remainder. logaddexp of float64 is as exact where its result is near 0 as x87's long double is wide; on
+machines that have none, it has the absolute error of its larger argument there.
 
 | op | float16 | bfloat16 | float32 | float64 |
 |---|---|---|---|---|

@@ -397,7 +397,15 @@ T logaddexp(T a, T b) {
   if (is_nan(a) || is_nan(b)) return a + b;
   const T m = max(a, b);
   if (std::isinf(m)) return m;  // both -inf, or one +inf
-  return T(m + std::log1p(std::exp(-std::fabs(double(a) - double(b)))));
+  const double r = m + std::log1p(std::exp(-std::fabs(double(a) - double(b))));
+  // exp(a) + exp(b) is nearly 1, and the terms of the sum cancel: its distance
+  // from 1 is kept in more digits, where the machine has them.
+  if (!std::is_same_v<T, float> && m < 0 && std::fabs(r) < -0.5 * m) {
+    using Wide = long double;
+    const Wide low = std::exp(Wide(min(a, b)));
+    return T(std::log1p(std::expm1(Wide(m)) + low));
+  }
+  return T(r);
 }
 template <RealLane T>
 T arctan2(T a, T b) {
