@@ -154,3 +154,60 @@ def test_vmap_and_compile():
     assert mx.allclose(f(a), mx.linalg.svd(a, False).sum() + mx.linalg.det(a).sum())
     solved = mx.vmap(mx.linalg.solve, in_axes=(None, 1))(a[0], mx.array(r.normal(size=(4, 3)), mx.float32))
     assert solved.shape == (3, 4)
+
+
+def slope(f, a, direction, step=1e-6):
+    return (f(a + step * direction) - f(a - step * direction)) / (2 * step)
+
+
+# Of vectors only what does not depend on their phase.
+DECOMPOSED = {
+    "eigvalsh": lambda of, x: [of.eigvalsh(x + x.mT.conj())] if of is np.linalg else [of.eigvalsh(x + mx.conj(x.T))],
+    "eigh": lambda of, x: list(of.eigh(x + x.conj().T)) if of is np.linalg else list(of.eigh(x + mx.conj(x.T))),
+    "svdvals": lambda of, x: [of.svd(x, compute_uv=False) if of is np.linalg else of.svd(x, False)],
+    "svd": lambda of, x: list(of.svd(x)),
+    "eigvals": lambda of, x: [of.eigvals(x)],
+    "eig": lambda of, x: list(of.eig(x)),
+}
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5)])
+@pytest.mark.parametrize("dtype", ["complex64", "float32"])
+@pytest.mark.parametrize("name", DECOMPOSED)
+def test_derivatives_of_complex_decompositions(name, dtype, shape):
+    square = shape[0] == shape[1]
+    if "svd" not in name and not square or "svd" in name and dtype == "float32":
+        pytest.skip("of square matrices; real ones are rows of tests/cases/linalg.h")
+    rng = np.random.default_rng(5)
+    weights = [rng.normal(size=64) for _ in range(3)]
+
+    def number(of, m, x):
+        """sum over values of w |value + 2|^2, of vectors of w |element|^2, in the order of the values."""
+        parts = DECOMPOSED[name](of, x)
+        if name in ("eig", "eigvals"):  # in no order
+            order = np.argsort(np.abs(np.array(parts[0]) + 2j))
+            parts = [p[..., m.array(order)] for p in parts]
+        total = 0
+        for part, w in zip(parts, weights, strict=False):
+            shift = part + 2 if part.ndim == 1 else part
+            w = w[: part.size].reshape(part.shape)
+            w = w if m is np else m.array(w, m.float32)
+            total = total + (w * m.abs(shift) ** 2).sum()
+        return total
+
+    def draw():
+        z = rng.normal(size=shape)
+        return z + 1j * rng.normal(size=shape) if dtype == "complex64" else z
+
+    a, t = draw(), draw()
+    x, dx = (mx.array(v.astype(dtype), getattr(mx, dtype)) for v in (a, t))
+    want = slope(lambda v: number(np.linalg, np, v), a, t)
+    order = np.abs(want) + 1
+
+    def f(v):
+        return number(mx.linalg, mx, v)
+
+    got = mx.jvp(f, [x], [dx])[1][0].item()
+    assert abs(got - want) < 3e-4 * order
+    g = np.array(mx.grad(f)(x))
+    assert abs(np.real(np.sum(np.conj(g) * t)) - want) < 3e-4 * order

@@ -86,23 +86,5 @@ TEST(LinalgMessage, MatricesWithoutResult) {
       "finite numbers.");
 }
 
-TEST(LinalgMessage, DerivativesThatAreNotThere) {
-  auto of = [](auto f, const array& x) {
-    return [=] {
-      return grad([=](const Arrays& a) { return Arrays{sum(abs(f(a[0])))}; })(
-          {x})[0];
-    };
-  };
-  auto values = [](const array& x) { return linalg::eigvals(x); };
-  EXPECT_EQ(message(of(values, eye(2))),
-            "invalid: [linalg.eig] has no derivative. Use stop_gradient on its "
-            "input, or leave it out of the differentiated function.");
-  auto singular = [](const array& x) {
-    return linalg::svd(astype(x, complex64), false)[0];
-  };
-  EXPECT_EQ(message(of(singular, eye(2))),
-            "failed: [linalg.svd] has no derivative for complex matrices.");
-}
-
 }  // namespace
 }  // namespace treadle

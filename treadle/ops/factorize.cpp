@@ -13,13 +13,19 @@
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/matrices.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/reinterpret.h"
 #include "treadle/ops/solve.h"
 
 namespace treadle::linalg {
 
 namespace {
 
-array symmetrized(const array& x) { return 0.5 * (x + turned(x)); }
+// The transpose, of complex matrices the conjugate one.
+array adjoint(const array& x) {
+  return is_complex(x.dtype()) ? conjugate(turned(x)) : turned(x);
+}
+array symmetrized(const array& x) { return 0.5 * (x + adjoint(x)); }
+array real_part(const array& x) { return is_complex(x.dtype()) ? real(x) : x; }
 
 // x with a x = b and, from the right, with x a = b; a triangular.
 array left_solved(const array& a,
@@ -75,9 +81,18 @@ array reciprocal_beside_diagonal(const array& x) {
 array along_columns(const array& v) { return expand_dims(v, -2); }
 array along_rows(const array& v) { return expand_dims(v, -1); }
 
-void real_only(std::string_view op, const array& x) {
-  if (!is_complex(x.dtype())) return;
-  unsupported(op, "has no derivative for complex matrices.");
+// Of complex matrices, by that of the real matrix ((re, -im), (im, re)).
+array inverse_of_complex(const array& x) {
+  const array re = real(x), im = imag(x);
+  const array whole =
+      record(Inverse{},
+             {concatenate(
+                 {concatenate({re, -im}, -1), concatenate({im, re}, -1)}, -2)},
+             resolve({}));
+  const int64_t n = x.shape(-1);
+  const array left = columns(whole, 0, n);
+  return astype(part(left, -2, 0, n), complex64) +
+         array(complex64_t(0, 1)) * astype(part(left, -2, n, 2 * n), complex64);
 }
 
 }  // namespace
@@ -196,7 +211,6 @@ Arrays Svd::jvp(const Arrays& x,
                 const Arrays& t,
                 Argnums) const {
   if (t[0].null()) return Arrays(y.size());
-  real_only(op_name, x[0]);
   Arrays f = y;
   if (parts == Parts::values) {
     Svd thin;
@@ -204,17 +218,22 @@ Arrays Svd::jvp(const Arrays& x,
     f = record_all(make_op(thin), {x[0]}, resolve({}));
   }
   const int64_t m = x[0].shape(-2), n = x[0].shape(-1), k = std::min(m, n);
-  const array all_u = f[0], s = f[1], all_v = turned(f[2]);
+  const array all_u = f[0], s = f[1], all_v = adjoint(f[2]);
   const array u = columns(all_u, 0, k), v = columns(all_v, 0, k);
   const array right = matmul(t[0], v);  // (m, k)
-  const array p = matmul(turned(u), right);
-  const array ds = diagonal(p, 0, -2, -1);
+  const array p = matmul(adjoint(u), right);
+  const array ds = real_part(diagonal(p, 0, -2, -1));
   if (parts == Parts::values) return {ds};
 
   const array si = along_rows(s), sj = along_columns(s);
   const array gaps = reciprocal_beside_diagonal((sj - si) * (sj + si));
-  const array over_s = divide(1, sj), pt = turned(p);
-  array du = matmul(u, gaps * (p * sj + si * pt));
+  const array over_s = divide(1, sj), pt = adjoint(p);
+  array turn_of_u = gaps * (p * sj + si * pt);
+  if (is_complex(p.dtype())) {
+    // The phase that a pair of vectors has in common is free: u takes it all.
+    turn_of_u = turn_of_u + 0.5 * (p - pt) * identity_like(p) * over_s;
+  }
+  array du = matmul(u, turn_of_u);
   array dv = matmul(v, gaps * (si * p + pt * sj));
   // (columns, outside): what is new in `moved`, and the turn of the others.
   auto leave = [&](array* d,
@@ -226,12 +245,12 @@ Arrays Svd::jvp(const Arrays& x,
     *d = *d + (moved - matmul(in, inside)) * over_s;
     if (all.shape(-1) == k) return;
     const array others = columns(all, k, all.shape(-1));
-    const array turn = matmul(turned(others), moved) * over_s;
-    *d = concatenate({*d, -matmul(in, turned(turn))}, -1);
+    const array turn = matmul(adjoint(others), moved) * over_s;
+    *d = concatenate({*d, -matmul(in, adjoint(turn))}, -1);
   };
   leave(&du, u, all_u, right, p);
-  leave(&dv, v, all_v, matmul(turned(t[0]), u), pt);
-  return {du, ds, turned(dv)};
+  leave(&dv, v, all_v, matmul(adjoint(t[0]), u), pt);
+  return {du, ds, adjoint(dv)};
 }
 
 // eigh ----------------------------------------------------------------------
@@ -250,12 +269,11 @@ Arrays Eigh::jvp(const Arrays& x,
                  const Arrays& t,
                  Argnums) const {
   if (t[0].null()) return Arrays(y.size());
-  real_only(op_name, x[0]);
   Arrays f = y;
   if (!vectors) f = record_all(make_op(Eigh()), {x[0]}, resolve({}));
   const array &w = f[0], &v = f[1];
-  const array p = matmul(turned(v), matmul(symmetrized(t[0]), v));
-  const array dw = diagonal(p, 0, -2, -1);
+  const array p = matmul(adjoint(v), matmul(symmetrized(t[0]), v));
+  const array dw = real_part(diagonal(p, 0, -2, -1));
   if (!vectors) return {dw};
   const array gaps =
       reciprocal_beside_diagonal(along_columns(w) - along_rows(w));
@@ -270,12 +288,32 @@ Specs Eig::infer(std::span<const Spec> in) const {
   return vectors ? Specs{w, Spec{in[0].shape, complex64}} : Specs{w};
 }
 
-Arrays Eig::jvp(const Arrays&, const Arrays&, const Arrays&, Argnums) const {
-  return not_differentiable(op_name);
+// With P = V^-1 da V and F_ij = 1 / (w_j - w_i): dw = diag P, dV = V (F P) less
+// what would change the vectors' length.
+Arrays Eig::jvp(const Arrays& x,
+                const Arrays& y,
+                const Arrays& t,
+                Argnums) const {
+  if (t[0].null()) return Arrays(y.size());
+  Arrays f = y;
+  if (!vectors) f = record_all(make_op(Eig()), {x[0]}, resolve({}));
+  const array &w = f[0], &v = f[1];
+  const array p =
+      matmul(inverse_of_complex(v), matmul(astype(t[0], complex64), v));
+  const array dw = diagonal(p, 0, -2, -1);
+  if (!vectors) return {dw};
+  const array gaps =
+      reciprocal_beside_diagonal(along_columns(w) - along_rows(w));
+  const array dv = matmul(v, gaps * p);
+  const array longer = sum(real(conjugate(v) * dv), Axes{-2}, true);
+  return {dw, dv - v * astype(longer, complex64)};
 }
 
-Arrays Eig::vjp(const Arrays&, const Arrays&, const Arrays&, Argnums) const {
-  return not_differentiable(op_name);
+Arrays Eig::vjp(const Arrays& x,
+                const Arrays& y,
+                const Arrays& ct,
+                Argnums args) const {
+  return vjp_by_transposition(*this, x, y, ct, args);
 }
 
 }  // namespace treadle::linalg
