@@ -18,6 +18,8 @@
 #include "tests/cases/elementwise.h"
 #include "tests/cases/fast.h"
 #include "tests/cases/indexing.h"
+#include "tests/cases/linalg.h"
+#include "tests/cases/products.h"
 #include "tests/cases/sort.h"
 
 namespace treadle::testing {
@@ -52,7 +54,11 @@ std::vector<OpCase> all_cases() {
                            composed_cases(),
                            fast_cases(),
                            sort_cases(),
-                           cumulative_cases()}) {
+                           cumulative_cases(),
+                           einsum_cases(),
+                           factor_cases(),
+                           system_cases(),
+                           fft_cases()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

@@ -15,6 +15,8 @@
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/factorize.h"
+#include "treadle/ops/fft.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/norms.h"
@@ -24,6 +26,7 @@
 #include "treadle/ops/reinterpret.h"
 #include "treadle/ops/rope.h"
 #include "treadle/ops/softmax.h"
+#include "treadle/ops/solve.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
@@ -384,6 +387,47 @@ Arrays make_at_maxima(const T& op, A x, bool values_like_x) {
 Arrays make(const MaxPoolGrad& op, A x) { return make_at_maxima(op, x, false); }
 Arrays make(const MaxPoolPick& op, A x) { return make_at_maxima(op, x, true); }
 
+// Ops that need nothing but what they infer about: shapes and dtypes.
+template <class T>
+Arrays make_checked(const T& op, A x, size_t count) {
+  need(op, x, count);
+  return record_all(make_op(T(op)), x, resolve({}));
+}
+Arrays make(const linalg::Cholesky& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Lu& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Qr& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Svd& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Eigh& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Eig& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Inverse& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::Adjugate& op, A x) { return make_checked(op, x, 1); }
+Arrays make(const linalg::TriangularSolve& op, A x) {
+  return make_checked(op, x, 2);
+}
+Arrays make(const linalg::LuSolve& op, A x) {
+  need(op, x, 4);  // a, its factors, the order of their rows, b
+  Spec order{x[0].shape(), uint32};
+  if (!order.shape.empty()) order.shape.pop_back();
+  if (x[1].spec() != x[0].spec() || x[2].spec() != order) wrong(op.op_name);
+  if (order.shape.empty() || order.shape.back() == 0) {
+    return make_checked(op, x, 4);
+  }
+  // Whatever the file says, rows that are there.
+  const array row = minimum(x[2], array(order.shape.back() - 1, uint32));
+  return make_checked(op, {x[0], x[1], row, x[3]}, 4);
+}
+Arrays make(const fft::Fft& op, A x) {
+  need(op, x, 1);
+  bool good = !op.axes.empty() && op.length >= 0;
+  std::vector<bool> met(x[0].shape().size(), false);
+  for (int axis : op.axes) {
+    good = good && axis >= 0 && axis < x[0].ndim() && !met[size_t(axis)];
+    if (good) met[size_t(axis)] = true;
+  }
+  if (!good) wrong(op.op_name);
+  return make_checked(op, x, 1);
+}
+
 Arrays make(const Elementwise& op, A x) {
   need(op.name(), x, size_t(info(op.row).arity));
   const std::vector<Term> terms(x.begin(), x.end());
@@ -434,7 +478,18 @@ using Saved = List<Identity,
                    Pool,
                    MeanPoolGrad,
                    MaxPoolGrad,
-                   MaxPoolPick>;
+                   MaxPoolPick,
+                   linalg::Cholesky,
+                   linalg::Lu,
+                   linalg::Qr,
+                   linalg::Svd,
+                   linalg::Eigh,
+                   linalg::Eig,
+                   linalg::Inverse,
+                   linalg::Adjugate,
+                   linalg::TriangularSolve,
+                   linalg::LuSolve,
+                   fft::Fft>;
 
 // f of the op as what it is; false for an op that is not in the list.
 template <class F, class... T>
@@ -486,6 +541,12 @@ template <>
 constexpr int kCount<AttentionMask> = 4;
 template <>
 constexpr int kCount<PoolKind> = 2;
+template <>
+constexpr int kCount<linalg::Svd::Parts> = 3;
+template <>
+constexpr int kCount<linalg::Inverse::Kind> = 3;
+template <>
+constexpr int kCount<fft::Fft::Kind> = 3;
 
 template <class T>
 void put(FileWriter& w, const T& v) {
