@@ -1,7 +1,9 @@
 // Arrays in files.
 #include <map>
+#include <tuple>
 
 #include <nanobind/stl/map.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
@@ -153,6 +155,24 @@ void bind_io(nb::module_& m) {
         nb::arg("data"),
         nb::arg("name"),
         "The array of an .npy file's bytes.");
+  m.def(
+      "_npy_members",
+      [](const std::string& path,
+         const std::vector<std::tuple<std::string, uint64_t, uint64_t>>&
+             parts) {
+        std::vector<NpyMember> members;
+        for (const auto& [name, at, bytes] : parts) {
+          members.push_back({name, at, bytes});
+        }
+        auto arrays = unlocked([&] { return load_npy_members(path, members); });
+        nb::list out;
+        for (array& a : arrays) out.append(wrap(std::move(a)));
+        return out;
+      },
+      nb::arg("path"),
+      nb::arg("members"),
+      "The arrays of .npy files that lie in a file: (name, first byte, "
+      "bytes).");
   m.def(
       "_npy_to_bytes",
       [](const array& a) {

@@ -8,9 +8,9 @@ from treadle import _core
 def load(file, /, format=None, return_metadata=False, *, stream=None):
     """The arrays of a file, as a dict from names to arrays in the order of the file; of an ``.npy`` file the array.
 
-    Arrays of a safetensors, gguf or npy file are read when they are used, from a mapping of the file, which must not be
-    changed in place before. Tensors of a gguf file in the block formats Q4_0, Q4_1 and Q8_0 become packed weights,
-    scales and biases, as ``quantized_matmul`` takes them.
+    Arrays of a safetensors, gguf or npy file, and those of an npz archive that are not compressed, are read when they
+    are used, from a mapping of the file, which must not be changed in place before. Tensors of a gguf file in the block
+    formats Q4_0, Q4_1 and Q8_0 become packed weights, scales and biases, as ``quantized_matmul`` takes them.
 
     Args:
         file (str, PathLike or file): A file, by name or open for reading in binary mode.
@@ -89,10 +89,32 @@ def _load_npz(file, name):
 
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [m for m in archive.namelist() if m.endswith(".npy")]
-            return {m[:-4]: _core._npy_from_bytes(archive.read(m), f"{name}: {m}") for m in members}
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError) as error:
+            members = {m.filename: m for m in archive.infolist() if m.filename.endswith(".npy")}
+            arrays = dict.fromkeys(m[:-4] for m in members)
+            plain = (
+                [] if hasattr(file, "read") else [m for m in members.values() if not m.compress_type | m.flag_bits & 1]
+            )
+            parts = [(f"{name}: {m.filename}", _first_byte(archive, m), m.file_size) for m in plain]
+            for member, value in zip(plain, _core._npy_members(os.fsdecode(file), parts) if plain else (), strict=True):
+                arrays[member.filename[:-4]] = value
+            for m in members:
+                if arrays[m[:-4]] is None:
+                    arrays[m[:-4]] = _core._npy_from_bytes(archive.read(m), f"{name}: {m}")
+            return arrays
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
         raise RuntimeError(f"[load] '{name}' cannot be read: {error}") from None
+
+
+def _first_byte(archive, member):
+    """Where the bytes of a member begin, behind a header that repeats its name and has fields of its own."""
+    import struct
+    import zipfile
+
+    archive.fp.seek(member.header_offset)
+    header = archive.fp.read(30)
+    if len(header) < 30 or header[:4] != b"PK\3\4":
+        raise zipfile.BadZipFile(f"'{member.filename}' has no header")
+    return member.header_offset + 30 + sum(struct.unpack("<HH", header[26:]))
 
 
 def save(file, arr):
@@ -133,7 +155,11 @@ def _savez(file, args, kwargs, op, compress):
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as archive:
         for name, value in arrays.items():
-            archive.writestr(zipfile.ZipInfo(name + ".npy"), _core._npy_to_bytes(value), archive.compression)
+            info = zipfile.ZipInfo(name + ".npy")
+            # A field of no meaning moves the elements to a multiple of 64, so that they can be mapped.
+            beside = -(archive.fp.tell() + 34 + len(info.filename.encode())) % 64
+            info.extra = (0xD935).to_bytes(2, "little") + beside.to_bytes(2, "little") + bytes(beside)
+            archive.writestr(info, _core._npy_to_bytes(value), archive.compression)
     _write(file, ".npz", whole.getbuffer())
 
 

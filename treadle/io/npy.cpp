@@ -248,11 +248,37 @@ std::string npy_to_bytes(const array& x) {
   return out;
 }
 
+namespace {
+
+// The array in bytes [at, at + bytes) of the file.
+array mapped(const Mapping& file,
+             uint64_t at,
+             uint64_t bytes,
+             const std::string& name) {
+  const std::string_view text = file.text().substr(at, bytes);
+  const auto [h, data] = start_of(text, name);
+  if (h.big_endian) return npy_from_bytes({text.data(), text.size()}, name);
+  return ordered(h, file.at(at + data, Spec{h.shape, h.dtype}));
+}
+
+}  // namespace
+
 array load_npy(const std::string& path) {
   const Mapping file(path, kLoad);
-  const auto [h, data] = start_of(file.text(), path);
-  if (h.big_endian) return npy_from_bytes({file.data(), file.bytes()}, path);
-  return ordered(h, file.at(data, Spec{h.shape, h.dtype}));
+  return mapped(file, 0, file.bytes(), path);
+}
+
+std::vector<array> load_npy_members(const std::string& path,
+                                    const std::vector<NpyMember>& members) {
+  const Mapping file(path, kLoad);
+  std::vector<array> out;
+  for (const NpyMember& m : members) {
+    if (m.at > file.bytes() || m.bytes > file.bytes() - m.at) {
+      bad(m.name, "is cut short.");
+    }
+    out.push_back(mapped(file, m.at, m.bytes, m.name));
+  }
+  return out;
 }
 
 void save_npy(const std::string& path, const array& x) {
