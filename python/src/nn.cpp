@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "treadle/graph/module_name.h"
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/conv.h"
 #include "treadle/nn/functional/dropout.h"
@@ -35,6 +36,19 @@ array or_null(const array* a) { return a ? *a : array(); }
 // running, or "". Looking at Python's frames costs nothing until there is an
 // error. Leaked on purpose: errors may come while the interpreter ends.
 nb::object* module_path = nullptr;
+// The same without the colon, quick enough to be asked for a large result.
+nb::object* module_name = nullptr;
+
+std::shared_ptr<const std::string> name_of_running_module() {
+  if (!Py_IsInitialized() || !PyGILState_Check()) return nullptr;
+  try {
+    auto name = nb::cast<std::string>((*module_name)());
+    if (name.empty()) return nullptr;
+    return std::make_shared<const std::string>(std::move(name));
+  } catch (const std::exception&) {  // a name is not worth an error
+    return nullptr;
+  }
+}
 
 void bind_layers(nb::module_& m) {
   m.def(
@@ -444,6 +458,15 @@ void bind_nn(nb::module_& core) {
       },
       "f"_a,
       "Sets the function that says which module an error comes from.");
+  m.def(
+      "set_module_name",
+      [](nb::object f) {
+        delete module_name;
+        module_name = new nb::object(std::move(f));
+        set_module_namer(name_of_running_module);
+      },
+      "f"_a,
+      "Sets the function that says which module a large array comes from.");
 }
 
 }  // namespace treadle::python

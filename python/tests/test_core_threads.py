@@ -114,7 +114,7 @@ def test_what_takes_the_memory_is_listed_when_there_is_no_more():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layers = [nn.Linear(512, 1024), nn.Linear(1024, 512)]
+            self.layers = [nn.Linear(512, 2048), nn.Linear(2048, 512)]
 
         def __call__(self, x):
             for layer in self.layers:
@@ -128,8 +128,8 @@ def test_what_takes_the_memory_is_listed_when_there_is_no_more():
     former = mx.set_memory_limit(mx.get_active_memory() + (1 << 20))
     try:
         with pytest.raises(RuntimeError, match="largest arrays") as caught:
-            mx.eval(mx.ones((4096, 1024)) + model.kept[0])
+            mx.eval(mx.ones((4096, 2048)) + model.kept[0])
     finally:
         mx.set_memory_limit(former)
-    # From Python an array knows the operation that made it; in C++ the module too (tests/runtime/eval_test.cpp).
-    assert "largest arrays: 4.2 MB float32 (1024, 1024) of " in str(caught.value)
+    assert "largest arrays: 8.4 MB float32 (1024, 2048) of " in str(caught.value)
+    assert " in layers.0 (Linear 512->2048)" in str(caught.value)

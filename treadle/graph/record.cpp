@@ -4,6 +4,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/graph/door.h"
+#include "treadle/graph/module_name.h"
 #include "treadle/graph/trace.h"
 
 namespace treadle {
@@ -16,6 +17,7 @@ constexpr uint32_t kMaxDepth = 50'000;
 
 std::atomic<uint64_t> seq_counter{1};
 std::atomic<uint32_t> region_counter{1};
+std::atomic<ModuleNamer> module_namer{nullptr};
 thread_local uint32_t region_now = 0;
 thread_local std::optional<Stream> scoped_stream;
 
@@ -51,7 +53,21 @@ Node* make_node(OpPtr op,
   return n;
 }
 
+// Views keep the name of what they look at.
+void name_if_large(Node* n) {
+  const ModuleNamer namer = module_namer.load(std::memory_order_relaxed);
+  if (!namer || n->module_path || n->op->kind() == OpKind::view) return;
+  for (const Output& o : n->outputs()) {
+    const size_t bytes = size_t(size_of(o.spec.shape)) * size_of(o.spec.dtype);
+    if (bytes < kNamedResultBytes) continue;
+    n->module_path = namer();
+    return;
+  }
+}
+
 }  // namespace
+
+void set_module_namer(ModuleNamer namer) { module_namer = namer; }
 
 uint64_t next_seq() { return seq_counter.load(std::memory_order_relaxed); }
 uint64_t take_seq() {
@@ -67,6 +83,7 @@ Arrays record_all(OpPtr op, Arrays inputs, Stream stream) {
   door::check_kernel(*op, in, out, stream);
   Node* n = make_node(std::move(op), inputs, out.size(), stream);
   for (size_t i = 0; i < out.size(); ++i) n->output(i).spec = std::move(out[i]);
+  name_if_large(n);
   return n->output_arrays();
 }
 
@@ -82,6 +99,7 @@ array record_checked(OpPtr op,
   check_inputs(*op, inputs);
   Node* n = make_node(std::move(op), inputs, 1, stream);
   n->output(0).spec = std::move(out);
+  name_if_large(n);
   array result(&n->output(0));
   if (n->depth > kMaxDepth && !n->in_trace) door::flush(result);
   return result;
