@@ -80,7 +80,20 @@ using runtime::Task;
 using Lengths = std::vector<size_t>;
 using Steps = std::vector<ptrdiff_t>;
 
-constexpr size_t kPieces = 16;
+// Pieces into which the rows of one axis are cut, by lengths alone: each has
+// work that is worth another thread, and rows for several vectors, which ducc0
+// transforms side by side. One long row is cut too.
+size_t pieces_of(const Shape& shape, const Lengths& axes) {
+  constexpr int64_t kMost = 16, kElements = 8192, kRows = 32;
+  constexpr int64_t kLongRow = int64_t(1) << 17;
+  const int64_t size = size_of(shape);
+  int64_t longest = 1;
+  for (size_t axis : axes) longest = std::max(longest, shape[axis]);
+  const int64_t rows = size / std::max<int64_t>(longest, 1);
+  if (rows == 1) return longest >= kLongRow ? kMost : 1;
+  return size_t(
+      std::clamp(std::min(size / kElements, rows / kRows), int64_t(1), kMost));
+}
 
 Lengths lengths_of(const Shape& s) { return {s.begin(), s.end()}; }
 
@@ -106,6 +119,8 @@ void run(const Task& task) {
   const Lengths axes(op.axes.begin(), op.axes.end());
   const Lengths others(axes.begin(), axes.end() - 1);
   const float scale = float(op.scale);
+  const bool from_half = op.kind == Fft::Kind::to_real;
+  const size_t pieces = pieces_of(from_half ? out.shape : in.shape, axes);
   switch (op.kind) {
     case Fft::Kind::complex:
       return ducc::c2c(input<complex64_t>(in),
@@ -113,23 +128,23 @@ void run(const Task& task) {
                        axes,
                        !op.inverse,
                        scale,
-                       kPieces);
+                       pieces);
     case Fft::Kind::from_real:
       return ducc::r2c(input<float>(in),
                        output<complex64_t>(out.data, out.shape),
                        axes,
                        true,
                        scale,
-                       kPieces);
+                       pieces);
     default: {
       const auto to = output<float>(out.data, out.shape);
       if (others.empty()) {
         return ducc::c2r(
-            input<complex64_t>(in), to, axes[0], false, scale, kPieces);
+            input<complex64_t>(in), to, axes[0], false, scale, pieces);
       }
       auto half = output<complex64_t>(task.workspace, in.shape);
-      ducc::c2c(input<complex64_t>(in), half, others, false, 1.0f, kPieces);
-      ducc::c2r(half, to, axes.back(), false, scale, kPieces);
+      ducc::c2c(input<complex64_t>(in), half, others, false, 1.0f, pieces);
+      ducc::c2r(half, to, axes.back(), false, scale, pieces);
     }
   }
 }
