@@ -306,6 +306,41 @@ def test_ten_thousand_steps_do_not_grow():
     assert mx.get_active_memory() <= active + 4096
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_training_steps_do_not_grow(compiled):
+    import treadle.nn as nn
+    import treadle.optimizers as optim
+
+    model = nn.Sequential(nn.Linear(2, 32), nn.GELU(), nn.Dropout(0.1), nn.Linear(32, 2))
+    optimizer = optim.AdamW(1e-3)
+    x, y = mx.random.normal((32, 2)), mx.random.randint(0, 2, (32,))
+    grad = nn.value_and_grad(model, lambda x, y: nn.losses.cross_entropy(model(x), y, reduction="mean"))
+
+    def step(x, y):
+        loss, grads = grad(x, y)
+        optimizer.update(model, grads)
+        return loss
+
+    state = [model.state, optimizer.state]
+    if compiled:
+        step = mx.compile(step, inputs=state, outputs=state)
+
+    def steps(n):
+        for _ in range(n):
+            mx.eval(step(x, y), state)
+
+    def resident():  # KB
+        with open("/proc/self/statm") as f:
+            return int(f.read().split()[1]) * 4
+
+    steps(500)
+    before, active = resident(), mx.get_active_memory()
+    steps(3000)
+    # One node that each step left behind would be a megabyte.
+    assert resident() - before < 600
+    assert mx.get_active_memory() <= active
+
+
 def test_memory_counters():
     mx.clear_cache()
     base = mx.get_active_memory()
