@@ -1,5 +1,5 @@
 // Arrays of more than 2^31 elements, one test for each family of kernels. They
-// take 9 GB, and are skipped where fewer than 16 are free, in debug builds and
+// take 12 GB, and are skipped where fewer than 16 are free, in debug builds and
 // under sanitizers.
 #include <cstring>
 #include <fstream>
@@ -42,9 +42,14 @@ class LargeArray : public ::testing::Test {
       have += more;
     }
     x_ = array::from(v.get(), {kCount});
+    // What one test frees is not kept for the next.
+    cache_limit_ = set_cache_limit(0);
 #endif
   }
-  static void TearDownTestSuite() { x_ = array(); }
+  static void TearDownTestSuite() {
+    if (!x_.null()) set_cache_limit(cache_limit_);
+    x_ = array();
+  }
   void SetUp() override {
     if (x_.null()) GTEST_SKIP() << "needs 16 GB and a release build";
   }
@@ -61,6 +66,7 @@ class LargeArray : public ::testing::Test {
 
  private:
   static inline array x_;
+  static inline size_t cache_limit_ = 0;
 };
 
 TEST_F(LargeArray, ElementwiseRowsReachTheEnd) {
@@ -136,6 +142,8 @@ TEST_F(LargeArray, SortingCountsAll) {
   }
   EXPECT_EQ(element(y, kCount - 1), kPeriod - 1);
   EXPECT_EQ(element(y, kCount - each), kPeriod - 1);
+  EXPECT_EQ(searchsorted(y, array({uint8_t(kPeriod - 1)})).item<uint32_t>(),
+            uint32_t(kCount - each));
 }
 
 TEST_F(LargeArray, JoinedAndPaddedArraysAreWhole) {
@@ -147,6 +155,137 @@ TEST_F(LargeArray, JoinedAndPaddedArraysAreWhole) {
   eval({y});
   EXPECT_EQ(element(reshape(y, {-1}), kRows * (kColumns + 1) - 1),
             at(kCount - 1));
+}
+
+// The same numbers as bfloat16, which has them all.
+array halves(const array& x) {
+  array y = astype(x, bfloat16);
+  eval({y});
+  return y;
+}
+
+TEST_F(LargeArray, ProductsOfManyRowsAndWithManyResults) {
+  // Columns of x times (1, 2, 3): 3 bytes make a row.
+  const int64_t rows = kCount / 3;
+  array a =
+      slice(reshape(slice(x(), {0}, {3 * rows}), {rows, 3}), {0, 0}, {rows, 3});
+  a = halves(a);
+  array y = matmul(a, astype(array({1, 2, 3}), bfloat16));
+  EXPECT_EQ(y.shape(), (Shape{rows}));
+  for (int64_t i : {int64_t{0}, rows / 2, rows - 1}) {
+    const array want = matmul(slice(a, {i, 0}, {i + 1, 3}),
+                              astype(array({1, 2, 3}), bfloat16));
+    EXPECT_EQ(slice(y, {i}, {i + 1}).item<float>(), want.item<float>()) << i;
+  }
+  a = array();
+  auto small = [](int64_t n, int64_t axis) {
+    return expand_dims(
+        astype(remainder(arange(n, int32), 7 + int(axis)), bfloat16),
+        int(axis));
+  };
+  array outer = matmul(small(kRows, 1), small(kColumns, 0));
+  eval({outer});
+  for (auto [r, c] : {std::pair<int64_t, int64_t>{0, 1},
+                      {kRows - 1, kColumns - 1},
+                      {kRows - 2, 3}}) {
+    EXPECT_EQ(slice(outer, {r, c}, {r + 1, c + 1}).item<float>(),
+              float((r % 8) * (c % 7)));
+  }
+}
+
+TEST_F(LargeArray, SoftmaxAndNormsOfManyRows) {
+  const array m = halves(matrix());
+  auto last = [](const array& y) {
+    return slice(y, {kRows - 1, 0}, {kRows, kColumns});
+  };
+  auto check = [&](const std::function<array(const array&)>& f) {
+    array y = f(m);
+    eval({y});
+    array got = contiguous(last(y)), want = f(contiguous(last(m)));
+    EXPECT_TRUE(all(equal(got, want)).item<bool>());
+  };
+  check([](const array& x) { return softmax(x, -1); });
+  check([](const array& x) { return fast::rms_norm(x, {}, 1e-5); });
+}
+
+TEST_F(LargeArray, WindowsAndFiltersReachTheEnd) {
+  // An even number of rows of 4 places, 16 channels each.
+  const int64_t rows = kCount / 128 * 2;
+  array image = reshape(slice(x(), {0}, {rows * 64}), {1, rows, 4, 16});
+  auto end = [](const array& y, int64_t count) {
+    const int64_t n = y.shape(1);
+    return contiguous(
+        slice(y, {0, n - count, 0, 0}, {1, n, y.shape(2), y.shape(3)}));
+  };
+  const nn::MaxPool2d pool(2);
+  array y = pool(image);
+  eval({y});
+  EXPECT_EQ(y.shape(), (Shape{1, rows / 2, 2, 16}));
+  EXPECT_TRUE(all(equal(end(y, 1), pool(end(image, 2)))).item<bool>());
+  y = array();
+  image = halves(image);
+  array filter = ones({1, 2, 1, 16}, bfloat16);
+  y = conv2d(image, filter);
+  eval({y});
+  EXPECT_EQ(y.shape(), (Shape{1, rows - 1, 4, 1}));
+  array want = conv2d(end(image, 2), filter);
+  EXPECT_TRUE(all(equal(end(y, 1), want)).item<bool>());
+}
+
+TEST_F(LargeArray, AttentionAndPositionsOfManyQueries) {
+  constexpr int64_t depth = 64, queries = kCount / depth;
+  const array q = halves(
+      reshape(slice(x(), {0}, {queries * depth}), {1, 1, queries, depth}));
+  auto last = [&](const array& y) {
+    return contiguous(slice(y, {0, 0, queries - 1, 0}, {1, 1, queries, depth}));
+  };
+  array k = random::normal({1, 1, 8, depth}, bfloat16, 0, 1, random::key(1));
+  auto attend = [&](const array& q) {
+    return fast::scaled_dot_product_attention(q, k, k, 1e-3);
+  };
+  array y = attend(q);
+  eval({y});
+  const array got = astype(last(y), float32),
+              want = astype(attend(last(q)), float32);
+  EXPECT_LT(max(abs(got - want)).item<float>(), 0.02f);
+  y = array();
+  y = fast::rope(q, depth, false, 10000.0, 1, 0);
+  eval({y});
+  EXPECT_TRUE(
+      all(equal(
+              last(y),
+              fast::rope(last(q), depth, false, 10000.0, 1, int(queries - 1))))
+          .item<bool>());
+}
+
+TEST_F(LargeArray, ElementsOfEachRowAreTakenAndPut) {
+  array places = full({kRows, 1}, kColumns - 1, uint32);
+  array y = take_along_axis(matrix(), places, 1);
+  for (int64_t r : {int64_t{0}, kRows - 1})
+    EXPECT_EQ(slice(y, {r, 0}, {r + 1, 1}).item<uint8_t>(),
+              at(r * kColumns + kColumns - 1));
+  y = put_along_axis(matrix(), places, full({kRows, 1}, 255, uint8), 1);
+  eval({y});
+  EXPECT_EQ(element(reshape(y, {-1}), kCount - 1), 255);
+  EXPECT_EQ(element(reshape(y, {-1}), kCount - 2), at(kCount - 2));
+  // As many places as elements.
+  array table = astype(remainder(arange(256) * 3 + 1, 256), uint8);
+  y = take(table, x(), 0);
+  eval({y});
+  for (int64_t i : kPlaces) EXPECT_EQ(element(y, i), uint8_t(3 * at(i) + 1));
+}
+
+TEST_F(LargeArray, SlicesInStepsAreWritten) {
+  array y = slice_update(x(), array(uint8_t(255)), {1}, {kCount}, {2});
+  eval({y});
+  for (int64_t i : kPlaces) EXPECT_EQ(element(y, i), i % 2 ? 255 : at(i)) << i;
+}
+
+TEST_F(LargeArray, NumbersInOrderGoOn) {
+  array y = arange(0, kCount, 1, uint32);
+  eval({y});
+  for (int64_t i : kPlaces)
+    EXPECT_EQ(slice(y, {i}, {i + 1}).item<uint32_t>(), i);
 }
 
 TEST_F(LargeArray, RandomBitsFillAll) {
