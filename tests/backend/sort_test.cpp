@@ -44,6 +44,24 @@ TEST(ArgSort, IsTheStableReferenceForAllDtypesAndNumbersOfThreads) {
   }
 }
 
+TEST(ArgPartition, IsTheReferenceForAllDtypesAndNumbersOfThreads) {
+  for (Dtype dtype : kAllDtypes) {
+    if (is_complex(dtype)) continue;
+    for (const Shape& shape : kShapes) {
+      const int64_t n = shape.back();
+      for (int64_t kth : {int64_t{0}, n / 3, n - 1}) {
+        ArgPartition op;
+        op.kth = kth;
+        if (kth == n / 3 || (n > 0 && n < 1000))
+          expect_same(argpartition(),
+                      ref_argpartition(),
+                      op,
+                      {Tensor::numbers(dtype, shape)});
+      }
+    }
+  }
+}
+
 // Extremes of every type, NaN of both signs, zeros of both signs.
 template <class T>
 std::vector<T> extremes() {
@@ -75,6 +93,12 @@ void check_extremes() {
       run(argsort(), ArgSort(), {x})[0].template values<uint32_t>();
   EXPECT_EQ(order,
             run(ref_argsort(), ArgSort(), {x})[0].template values<uint32_t>());
+  for (int64_t kth : {1, 20, int(v.size()) - 3}) {
+    ArgPartition op;
+    op.kth = kth;
+    EXPECT_EQ(run(argpartition(), op, {x})[0].template values<uint32_t>(),
+              run(ref_argpartition(), op, {x})[0].template values<uint32_t>());
+  }
   std::vector<T> y = run(sort(), Sort(), {x})[0].template values<T>();
   std::vector<T> want = run(ref_sort(), Sort(), {x})[0].template values<T>();
   for (size_t i = 0; i < v.size(); ++i) {

@@ -39,6 +39,14 @@ inline std::vector<OpCase> sort_cases() {
       {"argsort_first", [](A x) { return argsort(x[0], 0); }, {{{5, 3}}}});
   cases.push_back(
       {"argpartition", [](A x) { return argpartition(x[0], -2); }, {{{3, 7}}}});
+  cases.push_back({"argpartition_long",
+                   [](A x) { return argpartition(x[0], -20); },
+                   {{{2, 1500}}}});
+  cases.push_back({"partition_long",
+                   [](A x) { return partition(x[0], 3, 0); },
+                   {{{5000, 2}}}});
+  cases.push_back(
+      {"topk_long", [](A x) { return topk(x[0], 5); }, {{{2, 5000}}}});
   for (const char* side : {"left", "right"}) {
     cases.push_back(
         {std::string("searchsorted_") + side,

@@ -171,6 +171,12 @@ Arrays make(const ArgSort& op, A x) {
   need(op, x, 1);
   return {argsort(x[0], -1)};
 }
+Arrays make(const ArgPartition& op, A x) {
+  need(op, x, 1);
+  if (x[0].ndim() == 0 || op.kth < 0 || op.kth >= x[0].shape(-1))
+    wrong(ArgPartition::op_name);
+  return {argpartition(x[0], int(op.kth), -1)};
+}
 Arrays make(const SearchSorted& op, A x) {
   need(op, x, 2);
   return {searchsorted(x[0], x[1], op.right ? "right" : "left")};
@@ -461,6 +467,7 @@ using Saved = List<Identity,
                    ScatterAlongAxis,
                    Sort,
                    ArgSort,
+                   ArgPartition,
                    SearchSorted,
                    SymmetricRoot,
                    Matmul,

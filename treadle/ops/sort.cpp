@@ -73,6 +73,30 @@ Mapped ArgSort::vmap(const Arrays& x, std::span<const int> axes) const {
   return {{record(*this, {moveaxis(x[0], axes[0], 0)}, resolve({}))}, {0}};
 }
 
+// argpartition --------------------------------------------------------------
+
+Specs ArgPartition::infer(std::span<const Spec> in) const {
+  return ArgSort().infer(in);
+}
+
+Arrays ArgPartition::jvp(const Arrays&,
+                         const Arrays&,
+                         const Arrays&,
+                         Argnums) const {
+  return no_tangent();
+}
+
+Arrays ArgPartition::vjp(const Arrays&,
+                         const Arrays&,
+                         const Arrays&,
+                         Argnums args) const {
+  return Arrays(args.size());
+}
+
+Mapped ArgPartition::vmap(const Arrays& x, std::span<const int> axes) const {
+  return {{record(*this, {moveaxis(x[0], axes[0], 0)}, resolve({}))}, {0}};
+}
+
 namespace {
 
 // Op T along any axis; the result too lies in the order of x's axes.
@@ -92,12 +116,32 @@ int64_t length_of(std::string_view op,
   return x.shape(normalize_axis(op, *axis, x.shape().size()));
 }
 
-void check_kth(std::string_view op,
-               const array& x,
-               int kth,
-               std::optional<int> axis) {
+// From these lengths on, an axis is not put in order as a whole (measured).
+constexpr int64_t kLongArg = 1024, kLong = 4096;
+
+// The positions of a partition along the last axis.
+array positions(const array& x, int64_t kth, Stream s) {
+  ArgPartition op;
+  op.kth = kth;
+  return record(op, {x}, s);
+}
+
+// f(x, s) on x with the axis in question as the last one; x flattened: none.
+template <class F>
+array along_last(const array& x, std::optional<int> axis, Stream s, F&& f) {
+  if (!axis) return f(flatten(x, 0, -1, s));
+  const int a = normalize_axis("partition", *axis, x.shape().size());
+  if (a == x.ndim() - 1) return f(x);
+  return swapaxes(f(swapaxes(x, a, -1, s)), a, -1, s);
+}
+
+// kth from the front.
+int64_t check_kth(std::string_view op,
+                  const array& x,
+                  int kth,
+                  std::optional<int> axis) {
   int64_t n = length_of(op, x, axis);
-  if (kth >= -n && kth < n) return;
+  if (kth >= -n && kth < n) return kth < 0 ? kth + n : kth;
   invalid(op,
           fmt::format("got kth = {} for {} elements of {}; expected {} to {}.",
                       kth,
@@ -121,16 +165,23 @@ array partition(const array& x,
                 int kth,
                 std::optional<int> axis,
                 StreamOrDevice s) {
-  check_kth("partition", x, kth, axis);
-  return sort(x, axis, s);
+  const int64_t k = check_kth("partition", x, kth, axis);
+  if (length_of("partition", x, axis) < kLong) return sort(x, axis, s);
+  const Stream stream = resolve(s);
+  return along_last(x, axis, stream, [&](const array& v) {
+    return take_along_axis(v, positions(v, k, stream), -1, stream);
+  });
 }
 
 array argpartition(const array& x,
                    int kth,
                    std::optional<int> axis,
                    StreamOrDevice s) {
-  check_kth("argpartition", x, kth, axis);
-  return argsort(x, axis, s);
+  const int64_t k = check_kth("argpartition", x, kth, axis);
+  if (length_of("argpartition", x, axis) < kLongArg) return argsort(x, axis, s);
+  const Stream stream = resolve(s);
+  return along_last(
+      x, axis, stream, [&](const array& v) { return positions(v, k, stream); });
 }
 
 array topk(const array& x, int k, std::optional<int> axis, StreamOrDevice s) {
@@ -143,12 +194,21 @@ array topk(const array& x, int k, std::optional<int> axis, StreamOrDevice s) {
                         to_string(x.spec()),
                         n));
   }
-  array y = sort(x, axis, s);
-  size_t along =
-      axis ? size_t(normalize_axis("topk", *axis, x.shape().size())) : 0;
-  Shape start(y.shape().size(), 0);
-  start[along] = n - k;
-  return slice(y, start, y.shape(), {}, s);
+  // The last k along an axis.
+  auto last_of = [&](const array& y, int along) {
+    Shape start(y.shape().size(), 0);
+    start[size_t(along)] = n - k;
+    return slice(y, start, y.shape(), {}, s);
+  };
+  if (k == 0 || k == n || n < kLong) {
+    return last_of(sort(x, axis, s),
+                   axis ? normalize_axis("topk", *axis, x.shape().size()) : 0);
+  }
+  const Stream stream = resolve(s);
+  return along_last(x, axis, stream, [&](const array& v) {
+    const array at = last_of(positions(v, n - k, stream), v.ndim() - 1);
+    return sort(take_along_axis(v, at, -1, stream), -1, stream);
+  });
 }
 
 array median(const array& x,

@@ -26,6 +26,16 @@ struct ArgSort : OpBase<ArgSort> {
   TREADLE_RULES
 };
 
+// The positions (uint32) along the last axis, so that the element at `kth` is
+// where it is in order. The others are before or behind it as in order, each
+// part in the order in which the elements lie.
+struct ArgPartition : OpBase<ArgPartition> {
+  static constexpr std::string_view op_name = "argpartition";
+  int64_t kth = 0;
+  auto sizes() const { return std::tie(kth); }
+  TREADLE_RULES
+};
+
 // sequence (N), in ascending order, and values (...) of one dtype -> uint32
 // (...): how many elements of the sequence come before each value, those equal
 // to it too when `right`.
@@ -42,7 +52,8 @@ array argsort(const array& x,
               std::optional<int> axis = -1,
               StreamOrDevice s = {});
 // Element kth (negative: from the end) where it is in order, no larger ones
-// before it, no smaller ones behind. All are in order here, which is as fast.
+// before it, no smaller ones behind. Of a short axis all are in order, which is
+// as fast.
 array partition(const array& x,
                 int kth,
                 std::optional<int> axis = -1,

@@ -79,6 +79,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Cumulative>({cumulative(), ref_cumulative()});
   table.add<Sort>({sort(), ref_sort()});
   table.add<ArgSort>({argsort(), ref_argsort()});
+  table.add<ArgPartition>({argpartition(), ref_argpartition()});
   table.add<SearchSorted>({searchsorted(), ref_searchsorted()});
   register_linalg(table);
   table.add<fft::Fft>({ducc_fft(), ref_fft()});

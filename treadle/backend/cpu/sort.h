@@ -7,6 +7,7 @@ namespace treadle::backend::cpu {
 
 runtime::Kernel sort();
 runtime::Kernel argsort();
+runtime::Kernel argpartition();
 runtime::Kernel searchsorted();
 
 }  // namespace treadle::backend::cpu

@@ -40,6 +40,17 @@ void run_argsort(const Task& task) {
   });
 }
 
+void run_argpartition(const Task& task) {
+  run_argsort(task);
+  const int64_t kth = static_cast<const ArgPartition&>(task.op).kth;
+  const int64_t size = size_of(task.out[0].shape), n = task.out[0].shape.back();
+  uint32_t* y = static_cast<uint32_t*>(task.out[0].data);
+  for (int64_t row = 0; row < size; row += n) {
+    std::sort(y + row, y + row + kth);
+    std::sort(y + row + kth + 1, y + row + n);
+  }
+}
+
 void run_searchsorted(const Task& task) {
   const bool right = static_cast<const SearchSorted&>(task.op).right;
   const Operand &sequence = task.in[0], &values = task.in[1];
@@ -61,6 +72,9 @@ void run_searchsorted(const Task& task) {
 runtime::Kernel ref_sort() { return {.name = "ref::sort", .run = run_sort}; }
 runtime::Kernel ref_argsort() {
   return {.name = "ref::argsort", .run = run_argsort};
+}
+runtime::Kernel ref_argpartition() {
+  return {.name = "ref::argpartition", .run = run_argpartition};
 }
 runtime::Kernel ref_searchsorted() {
   return {.name = "ref::searchsorted", .run = run_searchsorted};
