@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "treadle/runtime/memory.h"
 #include "treadle/treadle.h"
 
 namespace treadle {
