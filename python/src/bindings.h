@@ -36,6 +36,7 @@ void bind_memory(nanobind::module_& m);
 void bind_platforms(nanobind::module_& m);
 void bind_autodiff(nanobind::module_& m);
 void bind_compile(nanobind::module_& m);
+void bind_autocast(nanobind::module_& m);
 void bind_scan(nanobind::module_& m);
 void bind_export(nanobind::module_& m);
 void bind_custom(nanobind::module_& m);
@@ -46,5 +47,6 @@ void bind_nn_losses(nanobind::module_& m);
 void bind_nn_recurrent(nanobind::module_& m);
 void bind_nn_trees(nanobind::module_& m);
 void bind_optimizers(nanobind::module_& m);
+void bind_training(nanobind::module_& m);
 
 }  // namespace treadle::python

@@ -73,9 +73,11 @@ NB_MODULE(_core, m) {
   bind_platforms(m);
   bind_autodiff(m);
   bind_compile(m);
+  bind_autocast(m);
   bind_custom(m);
   bind_scan(m);
   bind_export(m);
   bind_nn(m);
   bind_optimizers(m);
+  bind_training(m);
 }

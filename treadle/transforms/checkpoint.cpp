@@ -133,6 +133,12 @@ Mapped Checkpoint::vmap(const Arrays& x, std::span<const int> axes) const {
 
 }  // namespace
 
+std::optional<CheckpointParts> checkpoint_of(const Op& op) {
+  const Checkpoint* c = as<Checkpoint>(op);
+  if (!c) return {};
+  return CheckpointParts{c->body, c->num_arguments};
+}
+
 ArraysFn checkpoint(ArraysFn f) {
   return [f = std::move(f)](const Arrays& args) {
     // Without a trace there is no reverse walk to prepare for.

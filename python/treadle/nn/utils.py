@@ -62,6 +62,22 @@ def checkpoint(module, fn=None):
     return checkpointed
 
 
+def autocast(model, fn=None, dtype=mx.bfloat16):
+    """A function like ``fn`` in mixed precision, as :func:`treadle.core.autocast` makes it.
+
+    Matrix products, convolutions and attention read and give ``dtype``; norms, losses and reductions stay float32, and
+    so do the parameters and their gradients. Running statistics that ``fn`` replaces in the model are rewritten too::
+
+        loss_and_grads = nn.value_and_grad(model, nn.autocast(model, loss_fn, mx.bfloat16))
+
+    Args:
+        model (Module): The model that ``fn`` uses.
+        fn (callable, optional): Default: the model itself.
+        dtype (Dtype): ``bfloat16``, or ``float16``, whose gradients need :class:`treadle.optimizers.LossScale`.
+    """
+    return mx.autocast(model if fn is None else fn, dtype, model.state)
+
+
 def average_gradients(gradients, group=None, all_reduce_size=32 * 1024**2, communication_stream=None):
     """The mean of the processes' gradients, a tree; in a group of one process, the tree itself.
 
