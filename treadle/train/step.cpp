@@ -24,11 +24,13 @@ CapturedState joined(CapturedState a, CapturedState b) {
 ArraysFn compile_step(nn::Module& model,
                       optimizers::Optimizer& optimizer,
                       ArraysFn step,
-                      const std::string& name) {
+                      const std::string& name,
+                      CapturedState more) {
   // State that appears while tracing would have nothing to be put back to.
   optimizer.init(model.trainable_parameters());
   CapturedState state =
       joined(nn::captured(model), optimizers::captured(optimizer));
+  if (more.get) state = joined(std::move(state), std::move(more));
   CompileOptions options;
   options.name = name;
   options.inputs = state;

@@ -1,6 +1,8 @@
 """Optimizers, schedules and gradient clipping, with MLX's names."""
 
 from treadle.optimizers import optimizers as _optimizers
+from treadle.optimizers.ema import EMA
+from treadle.optimizers.loss_scale import LossScale
 from treadle.optimizers.multi import MultiOptimizer
 from treadle.optimizers.optimizers import (
     SGD,
