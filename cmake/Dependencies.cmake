@@ -24,6 +24,7 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(hwy REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(ZLIB REQUIRED)
 
 if(NOT TREADLE_THREADS MATCHES "^(openmp|std)$")
   message(FATAL_ERROR "TREADLE_THREADS is '${TREADLE_THREADS}'; expected openmp or std")
@@ -55,7 +56,7 @@ if(TREADLE_OPENBLAS AND NOT TARGET Treadle::openblas)
 endif()
 
 # What the finished library links, and where it finds what it loads later.
-set(treadle_libraries fmt::fmt Threads::Threads ${CMAKE_DL_LIBS})
+set(treadle_libraries fmt::fmt ZLIB::ZLIB Threads::Threads ${CMAKE_DL_LIBS})
 set(treadle_library_folders)
 # Loading Highway's library takes a quarter of the time to import Treadle (backend/cpu/simd_dispatch.cpp).
 get_target_property(type hwy::hwy_contrib TYPE)

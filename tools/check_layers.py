@@ -37,7 +37,7 @@ UMBRELLA = "treadle/treadle.h"
 
 # Headers of these folders may show third-party types, as long as the umbrella header does not reach them.
 INTERNAL = ("backend", "plan", "runtime")
-THIRD_PARTY = re.compile(r"(fmt|nlohmann|hwy|oneapi|nanobind)/|dnnl|cblas|lapack|omp\.h")
+THIRD_PARTY = re.compile(r"(fmt|nlohmann|hwy|oneapi|nanobind)/|zlib\.h|dnnl|cblas|lapack|omp\.h")
 
 # A word that only the named files may contain.
 SINGLE_HOME = [

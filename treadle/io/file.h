@@ -81,6 +81,7 @@ class FileWriter {
     out_.append(reinterpret_cast<const char*>(&v), sizeof v);
   }
   void text(std::string_view s);
+  void raw(std::string_view bytes) { out_ += bytes; }
   // Zeros up to a multiple of `to`.
   void pad(uint64_t to);
   // Of an evaluated, row-contiguous array.

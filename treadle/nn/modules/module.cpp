@@ -10,6 +10,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/io/gguf.h"
+#include "treadle/io/npz.h"
 #include "treadle/io/safetensors.h"
 #include "treadle/nn/modules/embedding.h"
 #include "treadle/nn/modules/unary.h"
@@ -273,10 +274,11 @@ Module& Module::replace_by(std::string_view path, Replacement& with) {
 }
 
 void Module::save_weights(const std::string& path) const {
+  if (path.ends_with(".npz")) return save_npz(path, parameters().flatten());
   if (!path.ends_with(".safetensors")) {
     invalid("save_weights",
             fmt::format("'{}' has an ending that is not known; expected "
-                        ".safetensors.",
+                        ".safetensors or .npz.",
                         path));
   }
   save_safetensors(path, parameters().flatten());
@@ -286,10 +288,11 @@ Module& Module::load_weights(const std::string& path, bool strict) {
   if (path.ends_with(".gguf")) {
     return load_weights(load_gguf(path).tensors, strict);
   }
+  if (path.ends_with(".npz")) return load_weights(load_npz(path), strict);
   if (!path.ends_with(".safetensors")) {
     invalid("load_weights",
             fmt::format("'{}' has an ending that is not known; expected "
-                        ".safetensors or .gguf.",
+                        ".safetensors, .npz or .gguf.",
                         path));
   }
   return load_weights(load_safetensors(path).tensors, strict);

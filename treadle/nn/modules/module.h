@@ -103,7 +103,8 @@ class Module {
   requires std::derived_from<std::remove_cvref_t<M>, Module> Module& replace(
       std::string_view path, M&& with);
 
-  // Safetensors files, and GGUF files for reading; other endings throw. Strict:
+  // Safetensors and npz files, and GGUF files for reading; other endings throw.
+  // Strict:
   // the file must hold exactly this model's arrays; the error lists extra,
   // missing and misshapen names.
   void save_weights(const std::string& path) const;
