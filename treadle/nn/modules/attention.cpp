@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/linear.h"
 
 namespace treadle::nn {
@@ -36,12 +37,12 @@ array MultiHeadAttention::operator()(const array& queries,
                                      const array& keys,
                                      const array& values,
                                      const Mask& mask) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   // In an order of our own, not the compiler's: sums of gradients have the same
   // bits as in Python.
   const array q = query_proj(queries), k = key_proj(keys),
               v = value_proj(values);
-  return out_proj(multi_head_attention(q, k, v, num_heads_, mask));
+  return call(out_proj(multi_head_attention(q, k, v, num_heads_, mask)));
 }
 
 }  // namespace treadle::nn

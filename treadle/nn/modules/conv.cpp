@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
@@ -26,8 +26,8 @@ Conv2d::Conv2d(int in_channels,
 }
 
 array Conv2d::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return conv2d(x, weight, bias, stride_, padding_, dilation_, groups_);
+  const Call call(*this);
+  return call(conv2d(x, weight, bias, stride_, padding_, dilation_, groups_));
 }
 
 std::string Conv2d::extra_repr() const {
@@ -65,25 +65,25 @@ ConvBase::ConvBase(
 }
 
 array ConvBase::convolved(const array& x) const {
-  ModuleScope scope(label());
-  return conv(x,
-              weight,
-              bias,
-              options_.stride,
-              options_.padding,
-              options_.dilation,
-              std::max(options_.groups, 1));
+  const Call call(*this);
+  return call(conv(x,
+                   weight,
+                   bias,
+                   options_.stride,
+                   options_.padding,
+                   options_.dilation,
+                   std::max(options_.groups, 1)));
 }
 
 array ConvBase::transposed(const array& x) const {
-  ModuleScope scope(label());
-  return conv_transpose(x,
-                        weight,
-                        bias,
-                        options_.stride,
-                        options_.padding,
-                        options_.dilation,
-                        options_.output_padding);
+  const Call call(*this);
+  return call(conv_transpose(x,
+                             weight,
+                             bias,
+                             options_.stride,
+                             options_.padding,
+                             options_.dilation,
+                             options_.output_padding));
 }
 
 namespace {

@@ -4,6 +4,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/nn/functional/dropout.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
@@ -20,8 +21,8 @@ double checked(std::string_view op, double p) {
 #define TREADLE_DROPOUT(Class, function)                            \
   Class::Class(double p) : p_(checked(#Class, p)) {}                \
   array Class::operator()(const array& x, const array& key) const { \
-    ModuleScope scope(label());                                     \
-    return training() ? function(x, p_, key) : x;                   \
+    const Call call(*this);                                         \
+    return call(training() ? function(x, p_, key) : x);             \
   }                                                                 \
   std::string Class::extra_repr() const { return "p=" + python(p_); }
 TREADLE_DROPOUT(Dropout, dropout)

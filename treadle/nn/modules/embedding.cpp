@@ -5,6 +5,7 @@
 #include "treadle/base/error.h"
 #include "treadle/nn/functional/embedding.h"
 #include "treadle/nn/functional/linear.h"
+#include "treadle/nn/modules/hooks.h"
 
 namespace treadle::nn {
 
@@ -12,8 +13,8 @@ Embedding::Embedding(int num_embeddings, int dims)
     : weight(embedding_init(num_embeddings, dims).at("weight").leaf()) {}
 
 array Embedding::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return embedding(x, weight);
+  const Call call(*this);
+  return call(embedding(x, weight));
 }
 
 array Embedding::as_linear(const array& x) const {

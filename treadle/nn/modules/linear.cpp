@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "treadle/base/error.h"
 #include "treadle/nn/functional/linear.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
@@ -15,8 +15,8 @@ Linear::Linear(int input_dims, int output_dims, bool with_bias) {
 }
 
 array Linear::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return linear(x, weight, bias);
+  const Call call(*this);
+  return call(linear(x, weight, bias));
 }
 
 std::string Linear::extra_repr() const {
@@ -40,8 +40,8 @@ Bilinear::Bilinear(int input1_dims,
 }
 
 array Bilinear::operator()(const array& x1, const array& x2) const {
-  ModuleScope scope(label());
-  return bilinear(x1, x2, weight, bias);
+  const Call call(*this);
+  return call(bilinear(x1, x2, weight, bias));
 }
 
 std::string Bilinear::extra_repr() const {

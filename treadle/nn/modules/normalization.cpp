@@ -4,6 +4,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/nn/functional/normalization.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/norms.h"
@@ -38,15 +39,16 @@ BatchNorm::BatchNorm(int num_features,
 }
 
 array BatchNorm::operator()(const array& x) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   if (!training()) {
-    return batch_norm_with(x, weight, bias, running_mean, running_var, eps_);
+    return call(
+        batch_norm_with(x, weight, bias, running_mean, running_var, eps_));
   }
   BatchNormed r =
       batch_norm(x, weight, bias, running_mean, running_var, momentum_, eps_);
   running_mean = r.running_mean;
   running_var = r.running_var;
-  return r.y;
+  return call(r.y);
 }
 
 bool BatchNorm::always_frozen(std::string_view key) const {
@@ -71,8 +73,8 @@ LayerNorm::LayerNorm(int dims, double eps, bool affine, bool with_bias)
 }
 
 array LayerNorm::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return fast::layer_norm(x, weight, bias, eps_);
+  const Call call(*this);
+  return call(fast::layer_norm(x, weight, bias, eps_));
 }
 
 std::string LayerNorm::extra_repr() const {
@@ -86,8 +88,8 @@ RMSNorm::RMSNorm(int dims, double eps) : dims_(dims), eps_(eps) {
 }
 
 array RMSNorm::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return fast::rms_norm(x, weight, eps_);
+  const Call call(*this);
+  return call(fast::rms_norm(x, weight, eps_));
 }
 
 std::string RMSNorm::extra_repr() const {
@@ -114,8 +116,9 @@ GroupNorm::GroupNorm(
 }
 
 array GroupNorm::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return group_norm(x, num_groups_, weight, bias, eps_, pytorch_compatible_);
+  const Call call(*this);
+  return call(
+      group_norm(x, num_groups_, weight, bias, eps_, pytorch_compatible_));
 }
 
 std::string GroupNorm::extra_repr() const {
@@ -136,8 +139,8 @@ InstanceNorm::InstanceNorm(int dims, double eps, bool affine)
 }
 
 array InstanceNorm::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return instance_norm(x, weight, bias, eps_);
+  const Call call(*this);
+  return call(instance_norm(x, weight, bias, eps_));
 }
 
 std::string InstanceNorm::extra_repr() const {

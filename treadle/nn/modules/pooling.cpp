@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 #include "treadle/ops/pool.h"
 
@@ -37,13 +38,13 @@ std::string PoolBase::extra_repr() const {
 }
 
 array PoolBase::largest(const array& x) const {
-  ModuleScope scope(label());
-  return max_pool(x, kernel_size_, stride_, padding_);
+  const Call call(*this);
+  return call(max_pool(x, kernel_size_, stride_, padding_));
 }
 
 array PoolBase::mean(const array& x) const {
-  ModuleScope scope(label());
-  return avg_pool(x, kernel_size_, stride_, padding_);
+  const Call call(*this);
+  return call(avg_pool(x, kernel_size_, stride_, padding_));
 }
 
 AdaptivePoolBase::AdaptivePoolBase(Shape output_size, int axes)
@@ -62,7 +63,7 @@ AdaptivePoolBase::AdaptivePoolBase(Shape output_size, int axes)
 
 array AdaptivePoolBase::pooled(const array& x,
                                array (*f)(const array&, const Shape&)) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   if (x.ndim() != int(output_size_.size()) + 2) {
     invalid("adaptive_pool",
             fmt::format("the input is {}; expected a batch, {} spatial axes, "
@@ -70,7 +71,7 @@ array AdaptivePoolBase::pooled(const array& x,
                         treadle::to_string(x.spec()),
                         output_size_.size()));
   }
-  return f(x, output_size_);
+  return call(f(x, output_size_));
 }
 
 std::string AdaptivePoolBase::extra_repr() const {

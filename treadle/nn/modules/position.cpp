@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "treadle/base/error.h"
 #include "treadle/nn/functional/position.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 #include "treadle/ops/rope.h"
 
@@ -15,8 +15,8 @@ RoPE::RoPE(int dims, bool traditional, double base, double scale)
     : dims_(dims), traditional_(traditional), base_(base), scale_(scale) {}
 
 array RoPE::operator()(const array& x, int offset) const {
-  ModuleScope scope(label());
-  return fast::rope(x, dims_, traditional_, base_, scale_, offset);
+  const Call call(*this);
+  return call(fast::rope(x, dims_, traditional_, base_, scale_, offset));
 }
 
 std::string RoPE::extra_repr() const {
@@ -36,15 +36,15 @@ SinusoidalPositionalEncoding::SinusoidalPositionalEncoding(
       cos_first_(cos_first) {}
 
 array SinusoidalPositionalEncoding::operator()(const array& x) const {
-  ModuleScope scope(label());
-  return sinusoidal_encoding(x, frequencies_, scale_, cos_first_);
+  const Call call(*this);
+  return call(sinusoidal_encoding(x, frequencies_, scale_, cos_first_));
 }
 
 array ALiBi::operator()(const array& scores,
                         int offset,
                         const array& mask) const {
-  ModuleScope scope(label());
-  return alibi(scores, offset, mask);
+  const Call call(*this);
+  return call(alibi(scores, offset, mask));
 }
 
 }  // namespace treadle::nn

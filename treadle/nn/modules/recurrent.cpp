@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
@@ -85,8 +86,8 @@ RNN::RNN(int input_size,
       nonlinearity_(std::move(nonlinearity)) {}
 
 array RNN::operator()(const array& x, const array& hidden) const {
-  ModuleScope scope(label());
-  return rnn(x, weights, options(hidden, {}), nonlinearity_);
+  const Call call(*this);
+  return call(rnn(x, weights, options(hidden, {}), nonlinearity_));
 }
 
 // "input_dims=2, hidden_size=3, nonlinearity=tanh, bias=True"
@@ -112,8 +113,8 @@ GRU::GRU(int input_size,
                 bidirectional) {}
 
 array GRU::operator()(const array& x, const array& hidden) const {
-  ModuleScope scope(label());
-  return gru(x, weights, options(hidden, {}));
+  const Call call(*this);
+  return call(gru(x, weights, options(hidden, {})));
 }
 
 LSTM::LSTM(int input_size,
@@ -132,8 +133,8 @@ LSTM::LSTM(int input_size,
 std::pair<array, array> LSTM::operator()(const array& x,
                                          const array& hidden,
                                          const array& cell) const {
-  ModuleScope scope(label());
-  return lstm(x, weights, options(hidden, cell));
+  const Call call(*this);
+  return call(lstm(x, weights, options(hidden, cell)));
 }
 
 }  // namespace treadle::nn

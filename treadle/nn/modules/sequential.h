@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/unary.h"
 
 namespace treadle::nn {
@@ -36,9 +37,10 @@ struct Sequential : Module {
   TREADLE_MODULE(Sequential, layers)
 
   array operator()(const array& x) const {
+    const Call call(*this);
     array y = x;
     for (const Unary& layer : layers) y = layer(y);
-    return y;
+    return call(y);
   }
 };
 

@@ -1,6 +1,5 @@
 #include "treadle/nn/modules/transformer.h"
 
-#include "treadle/base/error.h"
 #include "treadle/nn/modules/linear.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/transforms/checkpoint.h"
@@ -44,13 +43,13 @@ TransformerEncoderLayer::TransformerEncoderLayer(int dims,
 
 array TransformerEncoderLayer::operator()(const array& x,
                                           const Mask& mask) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   array y = block(x, ln1, norm_first_, [&](const array& v) {
     return dropout1(attention(v, mask));
   });
-  return block(y, ln2, norm_first_, [&](const array& v) {
+  return call(block(y, ln2, norm_first_, [&](const array& v) {
     return linear2(dropout2(activation_(linear1(v))));
-  });
+  }));
 }
 
 TransformerEncoder::TransformerEncoder(int num_layers,
@@ -62,13 +61,14 @@ TransformerEncoder::TransformerEncoder(int num_layers,
 }
 
 array TransformerEncoder::operator()(const array& x, const Mask& mask) const {
+  const Call call(*this);
   array y = x;
   for (const TransformerEncoderLayer& layer : layers) {
     y = run_layer(y, checkpoint_, [&layer, mask](const array& v) {
       return layer(v, mask);
     });
   }
-  return ln(y);
+  return call(ln(y));
 }
 
 TransformerDecoderLayer::TransformerDecoderLayer(int dims,
@@ -91,16 +91,16 @@ array TransformerDecoderLayer::operator()(const array& x,
                                           const array& memory,
                                           const Mask& x_mask,
                                           const Mask& memory_mask) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   array y = block(x, ln1, norm_first_, [&](const array& v) {
     return dropout1(self_attention(v, x_mask));
   });
   y = block(y, ln2, norm_first_, [&](const array& v) {
     return dropout2(cross_attention(v, memory, memory, memory_mask));
   });
-  return block(y, ln3, norm_first_, [&](const array& v) {
+  return call(block(y, ln3, norm_first_, [&](const array& v) {
     return linear2(dropout3(activation_(linear1(v))));
-  });
+  }));
 }
 
 TransformerDecoder::TransformerDecoder(int num_layers,
@@ -115,6 +115,7 @@ array TransformerDecoder::operator()(const array& x,
                                      const array& memory,
                                      const Mask& x_mask,
                                      const Mask& memory_mask) const {
+  const Call call(*this);
   array y = x;
   for (const TransformerDecoderLayer& layer : layers) {
     y = run_layer(
@@ -122,7 +123,7 @@ array TransformerDecoder::operator()(const array& x,
           return layer(v, memory, x_mask, memory_mask);
         });
   }
-  return ln(y);
+  return call(ln(y));
 }
 
 Transformer::Transformer(int dims,
@@ -130,14 +131,8 @@ Transformer::Transformer(int dims,
                          int num_encoder_layers,
                          int num_decoder_layers,
                          const TransformerOptions& o)
-    : encoder(num_encoder_layers, dims, num_heads, o),
-      decoder(num_decoder_layers, dims, num_heads, o) {}
-
-array Transformer::operator()(const array& source,
-                              const array& target,
-                              const TransformerMasks& masks) const {
-  array memory = encoder(source, masks.source);
-  return decoder(target, memory, masks.target, masks.memory);
-}
+    : TransformerOf(
+          TransformerEncoder(num_encoder_layers, dims, num_heads, o),
+          TransformerDecoder(num_decoder_layers, dims, num_heads, o)) {}
 
 }  // namespace treadle::nn

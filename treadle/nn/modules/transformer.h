@@ -2,12 +2,15 @@
 // default) or after each block.
 #pragma once
 
+#include <concepts>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/modules/attention.h"
 #include "treadle/nn/modules/dropout.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/normalization.h"
 
 namespace treadle::nn {
@@ -120,21 +123,35 @@ struct TransformerMasks {
   Mask source, target, memory;
 };
 
-struct Transformer : Module {
-  explicit Transformer(int dims = 512,
-                       int num_heads = 8,
-                       int num_encoder_layers = 6,
-                       int num_decoder_layers = 6,
-                       const TransformerOptions& options = {});
+// Encoder and decoder of any types that are called as the two above are:
+//
+//   nn::TransformerOf model(MyEncoder(64), nn::TransformerDecoder(2, 64, 4));
+template <std::derived_from<Module> Encoder, std::derived_from<Module> Decoder>
+struct TransformerOf : Module {
+  TransformerOf(Encoder custom_encoder, Decoder custom_decoder)
+      : encoder(std::move(custom_encoder)),
+        decoder(std::move(custom_decoder)) {}
 
-  TransformerEncoder encoder;
-  TransformerDecoder decoder;
+  Encoder encoder;
+  Decoder decoder;
   TREADLE_MODULE(Transformer, encoder, decoder)
 
   // source (B, S, dims), target (B, T, dims) -> (B, T, dims)
   array operator()(const array& source,
                    const array& target,
-                   const TransformerMasks& masks = {}) const;
+                   const TransformerMasks& masks = {}) const {
+    const Call call(*this);
+    const array memory = encoder(source, masks.source);
+    return call(decoder(target, memory, masks.target, masks.memory));
+  }
+};
+
+struct Transformer : TransformerOf<TransformerEncoder, TransformerDecoder> {
+  explicit Transformer(int dims = 512,
+                       int num_heads = 8,
+                       int num_encoder_layers = 6,
+                       int num_decoder_layers = 6,
+                       const TransformerOptions& options = {});
 };
 
 }  // namespace treadle::nn

@@ -1,6 +1,7 @@
 #include "treadle/nn/modules/unary.h"
 
 #include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 
 namespace treadle::nn {
 
@@ -18,8 +19,8 @@ struct Function : Module {
 Unary::Unary(array (*function)(const array&)) : Unary(Function(function)) {}
 
 array Unary::operator()(const array& x) const {
-  ModuleScope scope(module().label());
-  return held_->call(x);
+  const Call call(module());
+  return call(held_->call(x));
 }
 
 Module& Unary::module() const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/nn/modules/hooks.h"
 #include "treadle/nn/modules/repr.h"
 
 namespace treadle::nn {
@@ -32,7 +33,7 @@ Upsample::Upsample(const Scales& scale_factor,
 }
 
 array Upsample::operator()(const array& x) const {
-  ModuleScope scope(label());
+  const Call call(*this);
   if (!one_ && scale_.size() + 2 != size_t(x.ndim())) {
     invalid("Upsample",
             fmt::format("got {} factors for the input {}; expected one for "
@@ -40,9 +41,9 @@ array Upsample::operator()(const array& x) const {
                         scale_.size(),
                         treadle::to_string(x.spec())));
   }
-  if (mode_ == "nearest") return upsample_nearest(x, scale_);
-  return mode_ == "linear" ? upsample_linear(x, scale_, how_)
-                           : upsample_cubic(x, scale_, how_);
+  if (mode_ == "nearest") return call(upsample_nearest(x, scale_));
+  return call(mode_ == "linear" ? upsample_linear(x, scale_, how_)
+                                : upsample_cubic(x, scale_, how_));
 }
 
 std::string Upsample::extra_repr() const {
