@@ -1,7 +1,10 @@
 // Starting and awaiting computation.
 #include "treadle/runtime/eval.h"
 
+#include <nanobind/stl/string.h>
+
 #include "treadle/runtime/deterministic.h"
+#include "treadle/runtime/explain.h"
 
 #include "bindings.h"
 #include "convert.h"
@@ -29,6 +32,18 @@ void bind_eval(nb::module_& m) {
       nb::arg("args"),
       "Starts computing all arrays in the arguments; a later use of a value "
       "waits for it.");
+  m.def(
+      "plan_text",
+      [](nb::args args) {
+        Arrays arrays;
+        collect(args, &arrays);
+        return plan_text(arrays);
+      },
+      nb::arg("args"),
+      "What computing all arrays in the arguments, which may be trees, would "
+      "run: one kernel a line, with what it reads and writes and why "
+      "neighbours were not fused. Nothing is computed; empty when all is. "
+      "treadle.nn.plan adds the names of modules.");
   m.def("set_deterministic",
         set_deterministic,
         nb::arg("on"),

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "treadle/base/error.h"
 #include "treadle/graph/module_name.h"
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/conv.h"
@@ -425,7 +426,8 @@ nb::dict to_dict(const Tree& parameters) {
 
 void set_error(PyObject* type, const char* what) {
   std::string message = what;
-  if (module_path) {
+  // A module that has been entered is named already.
+  if (module_path && current_module_path().empty()) {
     try {
       message = nb::cast<std::string>((*module_path)()) + message;
     } catch (nb::python_error&) {  // the error itself matters more

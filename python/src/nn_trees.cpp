@@ -1,11 +1,15 @@
 // treadle._core._nn: the walks over Python modules and trees that every
 // training step takes. What they do is described where Python calls them.
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <nanobind/stl/string.h>
 
+#include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/nn/modules/observe.h"
 #include "treadle/transforms/compile.h"
@@ -276,9 +280,33 @@ nb::object with_leaves(PyObject* tree, PyObject* leaves, Py_ssize_t& next) {
   return nb::borrow(PyList_GET_ITEM(leaves, next++));
 }
 
+// Names of modules that Python has entered on this thread; scopes nest.
+std::vector<std::unique_ptr<ModuleScope>>& entered() {
+  thread_local std::vector<std::unique_ptr<ModuleScope>> scopes;
+  return scopes;
+}
+
 }  // namespace
 
 void bind_nn_trees(nb::module_& m) {
+  m.def(
+      "enter_module",
+      [](std::string name) {
+        entered().push_back(std::make_unique<ModuleScope>(std::move(name)));
+      },
+      "name"_a,
+      "What is recorded from now on, on this thread, has this module's name.");
+  m.def(
+      "leave_modules",
+      [](size_t left) {
+        while (entered().size() > left) entered().pop_back();
+      },
+      "left"_a,
+      "Takes the last names back until `left` are left.");
+  m.def(
+      "modules_entered",
+      [] { return entered().size(); },
+      "How many names hold on this thread.");
   m.def("next_node",
         &next_seq,
         "The number of the next operation that is recorded.");

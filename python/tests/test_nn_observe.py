@@ -180,3 +180,28 @@ def test_finite_models_pass_with_the_same_gradients():
     with nn.debug_nans(model):
         got = step(x)[1]["first"]["weight"]
     np.testing.assert_allclose(np.array(got), np.array(expected), rtol=1e-6)
+
+
+def test_a_plan_names_modules_also_of_gradients():
+    model, x = Model(), mx.zeros((5, 3))
+    mx.eval(model.parameters())
+    lines = nn.plan(model)(x).splitlines()
+    products = [line for line in lines if "matmul" in line and "Linear" in line and ": matmul" in line]
+    assert [line.split()[1] for line in products] == ["first", "layers.0.linear", "layers.1.linear", "last"]
+    assert "first (Linear 3->4): matmul" in products[0]
+
+    text = nn.plan(model, nn.value_and_grad(model, lambda x: mx.square(model(x)).sum()))(x)
+    for path in ("first (Linear 3->4)", "layers.1.linear (Linear 4->4)", "last (Linear 4->2)"):
+        assert text.count(f"{path}: matmul") >= 2, text
+    assert not mx.plan_text(model.parameters())
+
+
+def test_a_plan_leaves_everything_as_it_was():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm(3), nn.Dropout(0.5))
+    mean, key = model.layers[1].running_mean, np.array(mx.random.state[0])
+    nn.plan(model)(mx.random.normal((4, 2), key=mx.random.key(1)))
+    assert model.layers[1].running_mean is mean and np.array_equal(key, np.array(mx.random.state[0]))
+    with pytest.raises(ValueError, match=r"^layers.0 \(Linear 2->3\): \[linear\]"):
+        nn.plan(model)(mx.zeros((4, 5)))
+    with pytest.raises(ValueError, match=r"^\[matmul\]"):
+        mx.zeros((2, 3)) @ mx.zeros((2, 3))

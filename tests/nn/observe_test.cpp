@@ -62,5 +62,19 @@ TEST(CheckFinite, NamesTheFirstLayerAndOperation) {
   EXPECT_EQ(message_of([&] { check_finite({model(-ones({1, 2}))}); }), "");
 }
 
+TEST(CheckFinite, NamesTheLayerOfAGradient) {
+  struct Root : Module {
+    TREADLE_MODULE(Root)
+    array operator()(const array& x) const { return sqrt(x); }
+  };
+  Sequential model(Linear(2, 3, false), Root(), Linear(3, 1));
+  model.update({{"layers.0.weight", zeros({3, 2})}});
+  auto [loss, grads] = value_and_grad(
+      model, [&](const array& x) { return sum(model(x)); })(ones({1, 2}));
+  EXPECT_EQ(message_of([&] { check_finite({sum(model(ones({1, 2})))}); }), "");
+  EXPECT_THAT(message_of([&] { check_finite(grads.leaves()); }),
+              HasSubstr("layers.1 (Root): ["));
+}
+
 }  // namespace
 }  // namespace treadle::nn

@@ -1,6 +1,7 @@
 #include "treadle/ops/walk.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -59,8 +60,15 @@ class Attached {
   std::unordered_map<Output*, array> map_;
 };
 
-// Derivative rules record on the stream of the op they belong to.
-StreamScope on_stream_of(const Node* n) { return StreamScope(n->stream); }
+// Rules record on the stream of the op they belong to, and in the name of the
+// module in whose call it was recorded.
+struct InPlaceOf {
+  explicit InPlaceOf(const Node* n) : stream(n->stream) {
+    if (n->module_path) module.emplace(n->module_path);
+  }
+  StreamScope stream;
+  std::optional<ModuleScope> module;
+};
 
 }  // namespace
 
@@ -101,7 +109,7 @@ Arrays pullback(const Arrays& outputs,
     for (uint32_t i = 0; i < n->num_inputs; ++i) {
       if (active.count(n->inputs()[i].output())) args.push_back(int(i));
     }
-    StreamScope scope = on_stream_of(n);
+    const InPlaceOf scope(n);
     Arrays g = n->op->vjp(n->input_arrays(), y, cts, args);
     for (size_t i = 0; i < args.size(); ++i) {
       if (!g[i].null()) ct.add(n->inputs()[size_t(args[i])], g[i]);
@@ -129,7 +137,7 @@ Arrays pushforward(const Arrays& inputs,
     }
     if (args.empty()) continue;
     Arrays y = n->output_arrays();
-    StreamScope scope = on_stream_of(n);
+    const InPlaceOf scope(n);
     Arrays out = n->op->jvp(n->input_arrays(), y, ts, args);
     for (size_t i = 0; i < y.size(); ++i) {
       if (!out[i].null()) t.set(y[i], out[i]);
@@ -167,7 +175,7 @@ Arrays batch(const Arrays& inputs,
       mapped = true;
       none = x.back().shape(in_axes.back()) == 0;
     }
-    StreamScope scope = on_stream_of(n);
+    const InPlaceOf scope(n);
     RegionScope region(n->region != 0 ? n->region : current_region());
     Mapped m;
     if (none) {

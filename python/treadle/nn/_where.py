@@ -62,7 +62,12 @@ def _name_of(running):
     for module in reversed(running[:-1]):
         found = [name for name, m in root.named_modules() if m is module]
         root, path = (root, found[0]) if found else (module, "")
-    what = f"{type(running[0]).__name__} {running[0]._brief()}".rstrip()
+    return label(path, running[0])
+
+
+def label(path, module):
+    """``"layers.1 (Linear 64->64)"``."""
+    what = f"{type(module).__name__} {module._brief()}".rstrip()
     return f"{path} ({what})" if path else what
 
 

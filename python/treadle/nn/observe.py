@@ -150,6 +150,44 @@ def _watched(x, path, module):
     return watched(x)
 
 
+def plan(model, fn=None):
+    """A function with the arguments of ``fn`` that returns, as text, what computing its results would run.
+
+    One kernel a line, with the module in whose call it was recorded, also of gradients: ``layers.1 (Linear 64->64):
+    matmul``. Nothing is computed. The model's parameters and the random state are the same afterwards::
+
+        print(nn.plan(model, nn.value_and_grad(model, loss_fn))(x, y))
+
+    Args:
+        model (Module): The model whose modules are named.
+        fn (callable, optional): Uses the model; returns a tree of arrays. Default: the model itself.
+    """
+    from treadle.nn._where import label
+
+    fn = model if fn is None else fn
+    depths = []
+
+    def before(path, module, args):
+        depths.append(_nn.modules_entered())
+        _nn.enter_module(label(path, module))
+
+    def after(path, module, output):
+        _nn.leave_modules(depths.pop())
+
+    def planned(*args, **kwargs):
+        parameters, key, outside = model.parameters(), mx.random.state[0], _nn.modules_entered()
+        try:
+            with hooks(model, after, before=before):
+                return mx.plan_text(fn(*args, **kwargs), model.parameters())
+        finally:
+            _nn.leave_modules(outside)
+            depths.clear()
+            model.update(parameters)
+            mx.random.state[0] = key
+
+    return planned
+
+
 class Summary:
     """What :meth:`Module.summary` returns: a table as text, and its numbers."""
 
