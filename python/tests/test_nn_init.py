@@ -118,3 +118,32 @@ def test_the_reference_snippet_initializes_a_model():
 def test_a_fan_of_a_vector_names_the_parameter():
     with pytest.raises(ValueError, match=r"^layers\.0\.bias: \[he_normal\]"):
         nn.Sequential(nn.Linear(3, 4)).apply(nn.init.he_normal())
+
+
+# Mean, deviation and bounds for a weight of 400 outputs and 300 inputs.
+STATISTICS = {
+    "normal": (lambda: nn.init.normal(0.5, 2.0), 0.5, 2.0, None),
+    "uniform": (lambda: nn.init.uniform(-1, 3), 1.0, 4 / 12**0.5, (-1, 3)),
+    "glorot_normal": (lambda: nn.init.glorot_normal(), 0.0, (2 / 700) ** 0.5, None),
+    "glorot_uniform": (lambda: nn.init.glorot_uniform(), 0.0, (2 / 700) ** 0.5, [(6 / 700) ** 0.5]),
+    "he_normal": (lambda: nn.init.he_normal(), 0.0, 300**-0.5, None),
+    "he_uniform": (lambda: nn.init.he_uniform(), 0.0, 300**-0.5, [(3 / 300) ** 0.5]),
+    "sparse": (lambda: nn.init.sparse(0.25, 0.0, 2.0), 0.0, 2 * 0.75**0.5, None),
+    "orthogonal": (lambda: nn.init.orthogonal(), 0.0, 400**-0.5, None),
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_statistics_are_those_of_the_distribution(name):
+    init, mean, deviation, bounds = STATISTICS[name]
+    mx.random.seed(17)
+    x = np.array(init()((400, 300)), np.float64)
+    # Four deviations of what 120000 draws give.
+    assert abs(x.mean() - mean) < 4 * deviation / x.size**0.5
+    assert abs(x.std() / deviation - 1) < 4 / (2 * x.size) ** 0.5 + 1e-6
+    assert np.unique(x).size > (0.7 if name == "sparse" else 0.9) * x.size
+    if bounds:
+        low, high = (-bounds[0], bounds[0]) if len(bounds) == 1 else bounds
+        assert low <= x.min() < low + 1e-3 * deviation and high - 1e-3 * deviation < x.max() <= high
+    if name == "sparse":
+        assert ((x == 0).sum(axis=1) == 75).all()
