@@ -10,8 +10,12 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def programs():
+    """Each block of the README by itself; the blocks of another page one after the other."""
     for page in PAGES:
-        for i, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)):
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+        if page.stem != "README" and blocks:
+            blocks = ["\n".join(blocks)]
+        for i, code in enumerate(blocks):
             yield pytest.param(code, id=f"{page.stem}-{i}")
 
 
