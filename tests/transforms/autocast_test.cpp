@@ -217,6 +217,11 @@ TEST(Autocast, ComposesWithVmapCompileAndItself) {
   const array first = squeeze(slice(x, {0, 0, 0}, {1, 4, 4}), 0);
   EXPECT_EQ(largest_difference(compile(f)({first})[0], f({first})[0]), 0);
   EXPECT_EQ(largest_difference(autocast(f)({first})[0], f({first})[0]), 0);
+  // Calls of compiled functions are rewritten too, outside of traces.
+  const ArraysFn compiled = compile(
+      [&](const Arrays& a) { return Arrays{sum(tanh(matmul(a[0], w)), 0)}; });
+  EXPECT_EQ(largest_difference(autocast(compiled)({first})[0], f({first})[0]),
+            0);
 }
 
 TEST(Autocast, RewritesStateThatTheFunctionReplaces) {
@@ -235,6 +240,21 @@ TEST(Autocast, RewritesStateThatTheFunctionReplaces) {
   }
   EXPECT_EQ(products, 1) << plan;
   EXPECT_EQ(norm.running_mean.dtype(), float32);
+}
+
+TEST(Autocast, NumbersThatDoNotFitAreNotRounded) {
+  const array x = ones({2, 2});
+  const Arrays y = autocast(
+      [&](const Arrays&) {
+        const array p = matmul(x, x);
+        return Arrays{p * 1e-9, select(greater(p, 0), -1e9, p), p * 0.1};
+      },
+      {float16})({});
+  EXPECT_EQ(y[0].to_vector<float>()[0], 2e-9f);
+  EXPECT_EQ(y[1].to_vector<float>()[0], -1e9f);
+  EXPECT_EQ(y[2].to_vector<float>()[0],
+            rounded(array(2.0f) * rounded(array(0.1f), float16), float16)
+                .item<float>());
 }
 
 TEST(Autocast, TakesShortFloatingTypesOnly) {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/behind.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/conv.h"
@@ -166,28 +167,26 @@ class Rewriter {
   // Nodes of this recording that `outputs` depend on, in program order. What a
   // checkpoint has computed is behind its body, not its results.
   std::vector<Node*> recorded(const Arrays& outputs) const {
-    std::vector<Node*> found, stack;
-    std::unordered_set<Node*> seen;
-    auto visit = [&](const array& a) {
-      if (a.null() || now_.count(a.output())) return;
-      Node* n = a.node();
-      if (n->seq < first_seq_ || !n->op || !seen.insert(n).second) return;
-      stack.push_back(n);
-    };
-    for (const array& y : outputs) visit(y);
-    while (!stack.empty()) {
-      Node* n = stack.back();
-      stack.pop_back();
-      found.push_back(n);
-      const auto checkpoint = checkpoint_of(*n->op);
-      const auto in = n->inputs();
+    std::unordered_set<const Node*> seen, needed;
+    const std::vector<Node*> all = nodes_behind(outputs, [&](const array& a) {
+      const Node* n = a.node();
+      return !now_.count(a.output()) && n->seq >= first_seq_ && n->op &&
+             seen.insert(n).second;
+    });
+    for (const array& y : outputs) {
+      if (!y.null()) needed.insert(y.node());
+    }
+    std::vector<Node*> found;
+    for (auto n = all.rbegin(); n != all.rend(); ++n) {
+      if (!needed.count(*n)) continue;
+      found.push_back(*n);
+      const auto checkpoint = checkpoint_of(*(*n)->op);
+      const auto in = (*n)->inputs();
       const size_t read =
           checkpoint ? checkpoint->body->inputs.size() : in.size();
-      for (size_t i = 0; i < read; ++i) visit(in[i]);
+      for (const array& x : in.first(read)) needed.insert(x.node());
     }
-    std::sort(found.begin(), found.end(), [](Node* a, Node* b) {
-      return a->seq < b->seq;
-    });
+    std::reverse(found.begin(), found.end());
     return found;
   }
 
@@ -201,6 +200,8 @@ class Rewriter {
       if (rewrite_scan(n, *scan)) return;
     } else if (auto checkpoint = checkpoint_of(op)) {
       return rewrite_checkpoint(n, *checkpoint);
+    } else if (op.kind() == OpKind::region && op.graph()) {
+      return rewrite_call(n, *op.graph());
     }
     Arrays in = inputs_of(n);
     bool changed = false;
@@ -313,6 +314,15 @@ class Rewriter {
         }
       }
     }
+  }
+
+  // What a compiled function has traced, in the place of its call.
+  void rewrite_call(Node* n, const Graph& body) {
+    Rewriter inside(dtype_, body.first_seq, this);
+    for (size_t i = 0; i < body.inputs.size(); ++i) {
+      inside.put(body.inputs[i], at(n->inputs()[i]));
+    }
+    give(n, inside.run(body.outputs));
   }
 
   void rewrite_checkpoint(Node* n, const CheckpointParts& parts) {
