@@ -28,8 +28,8 @@ std::string summary(Module& model, const std::function<Arrays()>& call);
 
 // Computes what `results` depend on, one node after the other, and throws
 // std::runtime_error for the first that is not finite, though all that it was
-// made of is: "layers.1 (Linear 64->64): [log] ...". Gradients have the names of
-// the modules that they go through. Results must not have been computed yet.
+// made of is: "layers.1 (Linear 64->64): [log] ...". Gradients have the names
+// of the modules that they go through. Results must not have been computed yet.
 void check_finite(const Arrays& results);
 
 }  // namespace treadle::nn
