@@ -13,6 +13,7 @@
 #include "treadle/io/npz.h"
 #include "treadle/io/safetensors.h"
 #include "treadle/nn/modules/embedding.h"
+#include "treadle/nn/modules/torch_weights.h"
 #include "treadle/nn/modules/unary.h"
 #include "treadle/nn/modules/walk.h"
 #include "treadle/ops/views.h"
@@ -327,6 +328,11 @@ Module& Module::load_weights(const NamedArrays& weights, bool strict) {
                         listed("of another shape", misshapen)));
   }
   return update(weights, false);
+}
+
+Module& Module::load_torch_state_dict(const NamedArrays& state_dict,
+                                      bool strict) {
+  return load_weights(from_torch(*this, state_dict, strict), strict);
 }
 
 std::string Module::to_string() const {

@@ -111,6 +111,13 @@ class Module {
   Module& load_weights(const std::string& path, bool strict = true);
   Module& load_weights(const NamedArrays& weights, bool strict = true);
 
+  // The weights of a PyTorch model of the same layers, by the names of its
+  // state_dict. Layouts and names are changed where they differ: kernels of
+  // convolutions, biases of recurrent layers, joined projections of attention,
+  // norms of transformers. Strict as above; the error lists all names.
+  Module& load_torch_state_dict(const NamedArrays& state_dict,
+                                bool strict = true);
+
   // "Mlp(\n  (l1): Linear(input_dims=784, ...)\n ...)", as MLX prints it.
   std::string to_string() const;
 
