@@ -20,7 +20,7 @@ optimizer.update(model, grads)
 
 ```python
 MyLayer()
-mx.no_such_function()
+mx.nothing_of_this_name()
 ```
 
 ```python
@@ -43,4 +43,4 @@ def test_blocks_run_and_failures_are_told(tmp_path):
     )
     assert done.returncode == 2, done.stderr
     assert done.stdout.split("\n")[:3] == ["ok      0 First", "FAILED  1 Second", "FAILED  2 Second"]
-    assert "no_such_function" in done.stderr
+    assert "nothing_of_this_name" in done.stderr

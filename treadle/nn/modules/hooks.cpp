@@ -51,12 +51,13 @@ std::pair<array, array> Call::operator()(
 
 Hooks::Hooks(Module& model, Hook hook, std::vector<std::string> patterns)
     : hook_(std::move(hook)) {
+  const auto fits = [&](const std::string& path) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) {
+      return fnmatch(p.c_str(), path.c_str(), 0) == 0;
+    });
+  };
   for (const auto& [path, module] : model.named_modules()) {
-    const bool fits =
-        std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) {
-          return fnmatch(p.c_str(), path.c_str(), 0) == 0;
-        });
-    if (fits) paths_.emplace(module, path);
+    if (fits(path)) paths_.emplace(module, path);
   }
   watching.push_back(this);
 }

@@ -107,7 +107,7 @@ class Reader {
                  const std::string& prefix) {
     const std::string sides[] = {"query", "key", "value"};
     for (const std::string kind : {"weight", "bias"}) {
-      const array whole = take(prefix + "in_proj_" + kind);
+      const array whole = take(fmt::format("{}in_proj_{}", prefix, kind));
       const Arrays parts = whole.null() ? Arrays(3) : split(whole, 3);
       for (auto& [name, projection] : m.named_children()) {
         const auto own = own_array_keys(*projection);
@@ -120,8 +120,9 @@ class Reader {
             value = take(prefix + sides[i][0] + "_proj_weight");
           }
         }
-        if (name == "out_proj") value = take(prefix + "out_proj." + kind);
-        give(path + name + "." + kind, value);
+        if (name == "out_proj")
+          value = take(fmt::format("{}out_proj.{}", prefix, kind));
+        give(fmt::format("{}{}.{}", path, name, kind), value);
       }
     }
   }
