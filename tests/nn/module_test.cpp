@@ -277,7 +277,7 @@ TEST(Weights, AreReadFromGguf) {
   std::filesystem::remove(path);
   EXPECT_EQ(a.weight.to_vector<float>(), b.weight.to_vector<float>());
   EXPECT_THAT(message_of([&] { b.load_weights("w.bin"); }),
-              HasSubstr(".safetensors or .gguf"));
+              HasSubstr(".safetensors, .npz or .gguf"));
 }
 
 TEST(Checkpoint, GivesTheGradientsOfTheModule) {
