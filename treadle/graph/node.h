@@ -61,7 +61,7 @@ struct Node {
   std::atomic<uint32_t> live{0};  // outputs with a count
   std::atomic<Status> status{Status::recorded};
   std::atomic<bool> detached{false};  // values or none, but no history
-  bool in_trace = false;     // recorded while a trace was open
+  bool in_trace = false;              // recorded while a trace was open
   bool placeholder = false;  // stands for an argument of vmap, compile, scan
   bool scalar = false;       // a number: its value is inline_value
   uint32_t depth = 0;        // longest chain of unevaluated nodes below
