@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "treadle/graph/behind.h"
 #include "treadle/graph/graph.h"
-#include "treadle/graph/node.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/conv.h"
@@ -50,26 +50,12 @@ double cost_of(Node& node) {
 
 // The nodes behind results that are numbered from `since` on and not computed
 // yet, in program order.
-std::vector<Node*> nodes_behind(const Arrays& results, uint64_t since) {
+std::vector<Node*> pending_behind(const Arrays& results, uint64_t since) {
   std::unordered_set<const Node*> seen;
-  std::vector<Node*> found, stack;
-  auto visit = [&](const array& a) {
+  return nodes_behind(results, [&](const array& a) {
     Node* n = a.node();
-    if (!n->placeholder && n->op && n->seq >= since && seen.insert(n).second) {
-      stack.push_back(n);
-    }
-  };
-  for (const array& a : results) visit(a);
-  while (!stack.empty()) {
-    Node* n = stack.back();
-    stack.pop_back();
-    found.push_back(n);
-    for (const array& x : n->inputs()) visit(x);
-  }
-  std::sort(found.begin(), found.end(), [](const Node* a, const Node* b) {
-    return a->seq < b->seq;
+    return !n->placeholder && n->op && n->seq >= since && seen.insert(n).second;
   });
-  return found;
 }
 
 // 1234567 as "1.23 M".
@@ -152,7 +138,7 @@ void add_lines(Module& m,
 
 double flops(const Arrays& results, uint64_t since) {
   double sum = 0;
-  for (Node* n : nodes_behind(results, since)) sum += cost_of(*n);
+  for (Node* n : pending_behind(results, since)) sum += cost_of(*n);
   return sum;
 }
 
@@ -162,7 +148,7 @@ std::string summary(Module& model, const std::function<Arrays()>& call) {
   const Arrays results = call();
   std::map<std::string, Line> recorded;  // by label
   double total = 0;
-  for (Node* n : nodes_behind(results, since)) {
+  for (Node* n : pending_behind(results, since)) {
     const double cost = cost_of(*n);
     total += cost;
     if (!n->module_path) continue;
@@ -195,7 +181,7 @@ std::string summary(Module& model, const std::function<Arrays()>& call) {
 void check_finite(const Arrays& results) {
   // Held, so that what has been computed keeps its value.
   std::vector<std::pair<Node*, Arrays>> nodes;
-  for (Node* n : nodes_behind(results, 0)) {
+  for (Node* n : pending_behind(results, 0)) {
     nodes.emplace_back(n, n->output_arrays());
   }
   for (const auto& [n, outputs] : nodes) {
