@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -21,16 +22,7 @@ struct ArgReduce : OpBase<ArgReduce> {
   std::string_view name() const override {
     return reduce == ArgKind::max ? "argmax" : "argmin";
   }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // Position along `axis`, or in the flattened x; the axis (all axes) is dropped

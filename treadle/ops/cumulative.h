@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -22,16 +23,7 @@ struct Cumulative : OpBase<Cumulative> {
 
   auto fields() const { return std::tie(kind_of, axis, reverse, inclusive); }
   std::string_view name() const override;
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // x of any shape; along `axis`, or of the flattened x. With inclusive false the

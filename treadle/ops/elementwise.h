@@ -8,6 +8,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
 #include "treadle/graph/record.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -92,16 +93,7 @@ class Elementwise : public Op {
 
   std::string_view name() const override { return info(row).name; }
   OpKind kind() const override { return OpKind::row; }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
   void hash_structure(Hasher& h) const override { h.add(uint64_t(row) + 1); }
   bool hash_sizes(Hasher&) const override { return false; }
   bool same_as(const Op& other) const override;

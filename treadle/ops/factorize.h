@@ -7,6 +7,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
 #include "treadle/ops/matrix_op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle::linalg {
 
@@ -16,10 +17,7 @@ namespace treadle::linalg {
 struct Cholesky : MatrixOp<Cholesky> {
   static constexpr std::string_view op_name = "linalg.cholesky";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
+  TREADLE_JVP
 };
 
 // a (..., M, N) -> packed (..., M, N), L below its diagonal (with ones on it)
@@ -28,10 +26,7 @@ struct Cholesky : MatrixOp<Cholesky> {
 struct Lu : MatrixOp<Lu> {
   static constexpr std::string_view op_name = "linalg.lu";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
+  TREADLE_JVP
 };
 
 // a (..., M, N) -> Q (..., M, K), R (..., K, N), K = min(M, N): a = Q R with
@@ -39,10 +34,7 @@ struct Lu : MatrixOp<Lu> {
 struct Qr : MatrixOp<Qr> {
   static constexpr std::string_view op_name = "linalg.qr";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
+  TREADLE_JVP
 };
 
 // a (..., M, N), also complex64 -> U, S (..., K), V^H with a = U S V^H, S
@@ -54,10 +46,7 @@ struct Svd : MatrixOp<Svd> {
   Parts parts = Parts::whole;
   auto fields() const { return std::tie(parts); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
+  TREADLE_JVP
 };
 
 // a (..., N, N), symmetric (complex64: Hermitian), of which the lower triangle
@@ -69,10 +58,7 @@ struct Eigh : MatrixOp<Eigh> {
   bool vectors = true;
   auto fields() const { return std::tie(vectors); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
+  TREADLE_JVP
 };
 
 // a (..., N, N), also complex64 -> eigenvalues (..., N) and (with `vectors`) V
@@ -82,14 +68,7 @@ struct Eig : MatrixOp<Eig> {
   bool vectors = true;
   auto fields() const { return std::tie(vectors); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 }  // namespace treadle::linalg

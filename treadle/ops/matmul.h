@@ -3,6 +3,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -11,16 +12,7 @@ namespace treadle {
 // Operands may be strided: a transpose costs no copy.
 struct Matmul : OpBase<Matmul> {
   static constexpr std::string_view op_name = "matmul";
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // NumPy's rules: batch axes broadcast, a one-dimensional argument is a row on

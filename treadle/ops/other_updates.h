@@ -3,6 +3,7 @@
 #pragma once
 
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -19,14 +20,7 @@ struct OtherUpdates : Composite<OtherUpdates> {
   auto fields() const { return std::tie(axis, along); }
   Specs infer(std::span<const Spec> in) const override { return {in[2]}; }
   Arrays expand(const Arrays& x) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 }  // namespace treadle

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -16,14 +17,7 @@ struct ProductOfOthers : Composite<ProductOfOthers> {
   auto fields() const { return std::tie(axes); }
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
   Arrays expand(const Arrays& x) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 }  // namespace treadle

@@ -10,6 +10,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -26,16 +27,7 @@ struct RandomBits : OpBase<RandomBits> {
 
   auto fields() const { return std::tie(width); }
   auto sizes() const { return std::tie(shape); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // The default key: uint32 (2,). One value for the process, first taken from the

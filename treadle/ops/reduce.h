@@ -6,6 +6,7 @@
 #include "treadle/base/device.h"
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -20,16 +21,7 @@ struct Reduce : OpBase<Reduce> {
 
   auto fields() const { return std::tie(reduce, axes); }
   std::string_view name() const override { return name_of(reduce); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 // Which axes a reduction takes: all of them, one, or several; negative axes

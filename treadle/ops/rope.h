@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -24,14 +25,7 @@ struct Rope : Composite<Rope> {
     return std::tie(dims, traditional, base, scale, has_freqs, inverse);
   }
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };

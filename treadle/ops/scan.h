@@ -10,6 +10,7 @@
 #include "treadle/graph/graph.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -41,14 +42,7 @@ struct Scan : Composite<Scan> {
   Specs infer(std::span<const Spec> in) const override;
   // One step after another: what the loop is checked against.
   Arrays expand(const Arrays& x) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
 };
 

@@ -4,6 +4,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -15,16 +16,7 @@ struct Softmax : OpBase<Softmax, OpKind::composite> {
   bool precise = false;
 
   auto fields() const { return std::tie(axes, precise); }
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
   Arrays expand(const Arrays& x) const override;
 };
 

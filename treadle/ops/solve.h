@@ -6,6 +6,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
 #include "treadle/ops/matrix_op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle::linalg {
 
@@ -17,14 +18,7 @@ struct TriangularSolve : MatrixOp<TriangularSolve> {
   bool upper = false, unit = false;
   auto fields() const { return std::tie(upper, unit); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 // a (..., N, N), its factors packed (..., N, N) and order (..., N) by Lu, b
@@ -36,14 +30,7 @@ struct LuSolve : MatrixOp<LuSolve> {
   bool transposed = false;
   auto fields() const { return std::tie(transposed); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 // a (..., N, N) -> its inverse; of the lower or upper triangle alone when
@@ -54,14 +41,7 @@ struct Inverse : MatrixOp<Inverse> {
   Kind kind = Kind::general;
   auto fields() const { return std::tie(kind); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 // a (..., N, N) -> adj(a), the transpose of its cofactors: a adj(a) = det(a) I.
@@ -69,14 +49,7 @@ struct Inverse : MatrixOp<Inverse> {
 struct Adjugate : MatrixOp<Adjugate> {
   static constexpr std::string_view op_name = "linalg.adjugate";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
 };
 
 }  // namespace treadle::linalg

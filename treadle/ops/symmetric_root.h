@@ -3,6 +3,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/op.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -12,16 +13,7 @@ namespace treadle {
 // values would. By Jacobi's eigenvalue iteration in float64.
 struct SymmetricRoot : OpBase<SymmetricRoot> {
   static constexpr std::string_view op_name = "symmetric_root";
-  Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
-  Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
+  TREADLE_RULES
 };
 
 array symmetric_root(const array& x, StreamOrDevice s = {});
