@@ -15,7 +15,7 @@ using treadle::array;
 
 // An operation recorded, never evaluated; dropping the graph is counted too.
 void record_chain(State& state) {
-  const array x = treadle::ones({4}), y = treadle::ones({4});
+  const array x = treadle::arange(4.0), y = treadle::arange(4.0);
   treadle::eval({x, y});
   for (auto _ : state) {
     array z = x;
@@ -28,7 +28,7 @@ BENCHMARK(record_chain)->Arg(1000);
 
 // One operation, recorded and evaluated.
 void eager_add(State& state) {
-  const array x = treadle::ones({4}), y = treadle::ones({4});
+  const array x = treadle::arange(4.0), y = treadle::arange(4.0);
   treadle::eval({x, y});
   for (auto _ : state) (x + y).eval();
 }
@@ -36,7 +36,7 @@ BENCHMARK(eager_add);
 
 // The same without its recording.
 void run_add(State& state) {
-  const array x = treadle::ones({4}), y = treadle::ones({4});
+  const array x = treadle::arange(4.0), y = treadle::arange(4.0);
   treadle::eval({x, y});
   while (state.KeepRunningBatch(1000)) {
     state.PauseTiming();
@@ -60,7 +60,7 @@ BENCHMARK(eager_matmul_4x4);
 
 // A chain recorded and evaluated at once: fused where the plan can.
 void chain(State& state) {
-  const array x = treadle::ones({4}), y = treadle::ones({4});
+  const array x = treadle::arange(4.0), y = treadle::arange(4.0);
   treadle::eval({x, y});
   for (auto _ : state) {
     array z = x;

@@ -42,6 +42,51 @@ TEST(Tape, AChainHasItsMeaningOnRunsOfAnyLength) {
   }
 }
 
+// Small calls of one step take a way of their own, up to 4096 elements.
+TEST(Tape, ALoneStepHasItsMeaningSmallAndLarge) {
+  for (Dtype dtype : {float32, float64, int32}) {
+    TapeMaker two;
+    const auto a = two.load(dtype), b = two.load(dtype);
+    two.store(two.row(Row::subtract, a, b));
+    for (int64_t n : {0, 1, 3, 16, 17, 1000, 4096, 4097}) {
+      const Shape space{n};
+      const Tensor x = naturals(dtype, space, 1), y = naturals(dtype, space, 2),
+                   s = scalar_over(space, dtype, 2);
+      const std::vector<std::vector<Tensor>> operands = {
+          {x, y}, {x, s}, {s, y}, {s, s}, {x, x}};
+      for (const auto& in : operands)
+        expect_meaning(two.op(), space, in, 0, "lone");
+      const auto want = run_tape(*two.op(), space, {x, y})[0];
+      for (int place : {0, 1}) {
+        const auto got = run_tape(*two.op(), space, {x, y}, 1, {place})[0];
+        EXPECT_EQ(want.memory, got.memory) << n;
+      }
+    }
+    const Shape space{5, 7};
+    expect_meaning(two.op(),
+                   space,
+                   {naturals(dtype, {7, 5}, 1).transposed({1, 0}),
+                    naturals(dtype, {7}, 2).broadcast(space)},
+                   0,
+                   "lone, strided");
+  }
+  // The operands of a choice have lanes of other widths.
+  TapeMaker choice;
+  const auto c = choice.load(uint32), x = choice.load(float64),
+             y = choice.load(float64);
+  choice.store(choice.row(Row::select, c, x, y));
+  for (int64_t n : {1, 5, 300}) {
+    const Shape space{n};
+    expect_meaning(choice.op(),
+                   space,
+                   {naturals(uint32, space, 1, 1),
+                    normal(float64, space, 2),
+                    scalar_over(space, float64, 0.5)},
+                   0,
+                   "choice");
+  }
+}
+
 TEST(Tape, AScalarSpaceIsOneElement) {
   const OpPtr op = chain_tape();
   expect_meaning(

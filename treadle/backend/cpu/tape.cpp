@@ -251,7 +251,47 @@ int useful_threads(double nanoseconds, int threads) {
   return std::clamp(static_cast<int>(useful), 1, std::max(threads, 1));
 }
 
+// A small call of a single step does without tiles, which would cost more than
+// the step. False: the call is not of that kind.
+bool run_lone(const Task& task) {
+  constexpr int64_t kElements = 4096;
+  const Program& program = program_of(static_cast<const plan::Fused&>(task.op));
+  if (program.lone < 0) return false;
+  const int64_t n = size_of(task.space);
+  const Operand& out = task.out[0];
+  if (n < 1 || n > kElements || !out.data) return false;
+  const Step& step = program.single.phases[0].tile_steps[program.lone];
+  const auto bytes = n * static_cast<int64_t>(size_of(out.dtype));
+  const char* const begin = static_cast<const char*>(out.data);
+  alignas(64) char splats[3][kSplatBytes];
+  const void* in[3] = {};
+  unsigned flags = 0;
+  for (int k = 0; k < step.arity; ++k) {
+    const Operand& o = task.in[program.lone_in[k]];
+    const auto size = static_cast<int64_t>(size_of(o.dtype));
+    if (o.contiguous) {
+      in[k] = o.data;
+      const char* data = static_cast<const char*>(o.data);
+      const bool same = data == begin && o.dtype == out.dtype;
+      if (!same && data < begin + bytes && begin < data + n * size)
+        return false;
+    } else if (std::all_of(o.strides.begin(), o.strides.end(), [](int64_t s) {
+                 return s == 0;
+               })) {
+      fill_splat(splats[k], static_cast<int>(size), o.data);
+      in[k] = splats[k];
+      flags |= 1U << k;
+    } else {
+      return false;
+    }
+  }
+  if (flags + 1 == 1U << step.arity) return false;  // computed once, repeated
+  step.row_fn(static_cast<size_t>(n), out.data, in[0], in[1], in[2], flags);
+  return true;
+}
+
 void run(const Task& task) {
+  if (run_lone(task)) return;
   Traffic traffic;
   traffic.add(task);
   const Work work(task, traffic);

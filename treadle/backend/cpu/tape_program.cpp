@@ -521,6 +521,7 @@ Program::Program(const Tape& tape) : table(lane_table()) {
   for (const Step& s : single.phases[0].tile_steps) weight += s.weight;
   order = b.order(single);
   streams = b.streams(single);
+  find_lone();
   if (!reductions.empty()) {
     saving = b.phased(true, false);
     recomputing = b.phased(false, false);
@@ -529,6 +530,24 @@ Program::Program(const Tape& tape) : table(lane_table()) {
       recomputing_late = b.phased(false, true);
     }
   }
+}
+
+void Program::find_lone() {
+  const std::vector<Step>& steps = single.phases[0].tile_steps;
+  const size_t loads = steps.size() - std::min<size_t>(steps.size(), 2);
+  if (loads == 0 || !reductions.empty() || !columns.empty()) return;
+  const Step& step = steps[loads];
+  if (step.kind != Step::Kind::compute || step.output != 0 || step.uniform ||
+      steps.back().kind != Step::Kind::store) {
+    return;
+  }
+  for (size_t i = 0; i < loads; ++i) {
+    if (steps[i].kind != Step::Kind::load || !steps[i].copies) return;
+    for (int k = 0; k < step.arity; ++k) {
+      if (step.in[k] == steps[i].reg) lone_in[k] = steps[i].index;
+    }
+  }
+  lone = static_cast<int>(loads);
 }
 
 }  // namespace treadle::backend::cpu

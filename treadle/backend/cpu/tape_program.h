@@ -99,6 +99,12 @@ struct Program : plan::Prepared::Base {
   // nothing else reads the value.
   std::vector<bool> streams;
 
+  // A tape that is one row function of operands where they lie, into its only
+  // output: the place of that step in the single schedule, and the operands it
+  // reads; -1: the tape is more.
+  int lone = -1;
+  uint16_t lone_in[3] = {};
+
   // Rows that fit into a tile, or no reductions along rows: everything in one
   // pass.
   Schedule single;
@@ -106,6 +112,9 @@ struct Program : plan::Prepared::Base {
   // to compute again in row buffers. The late forms write full outputs in the
   // last phase, for outputs that overwrite operands.
   Schedule saving, recomputing, saving_late, recomputing_late;
+
+ private:
+  void find_lone();
 };
 
 }  // namespace treadle::backend::cpu
