@@ -285,8 +285,16 @@ bool run_lone(const Task& task) {
       return false;
     }
   }
-  if (flags + 1 == 1U << step.arity) return false;  // computed once, repeated
-  step.row_fn(static_cast<size_t>(n), out.data, in[0], in[1], in[2], flags);
+  const auto apply = [&](int64_t lanes, void* to) {
+    step.row_fn(static_cast<size_t>(lanes), to, in[0], in[1], in[2], flags);
+  };
+  if (flags + 1 == 1U << step.arity) {  // one value, repeated
+    alignas(64) char value[kSplatBytes];
+    apply(static_cast<int64_t>(program.table.vector_bytes) / step.size, value);
+    copy_elements(step.size, static_cast<char*>(out.data), value, 0, n);
+  } else {
+    apply(n, out.data);
+  }
   return true;
 }
 
