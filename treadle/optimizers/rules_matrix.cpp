@@ -61,16 +61,24 @@ namespace {
 
 array rms(const array& x) { return sqrt(mean(square(x))); }
 
-// The same row by row, for what is made of numbers per row and per column: a
-// sum over both axes at once would have to look up both at every place.
-array rms_by_rows(const array& x) {
-  return x.ndim() < 2 ? rms(x) : sqrt(mean(mean(square(x), -1)));
-}
+// The update is g / sqrt v, where v_ij = row_i column_j / mean(row) stands for
+// the mean of g^2 at a place.
+struct Update {
+  array value, rms;
+};
 
-// The mean of g^2 at every place, from those along the axes.
-array factored_rsqrt(const array& row, const array& column) {
-  array r = rsqrt(row / mean(row, -1, true));
-  return expand_dims(r, -1) * expand_dims(rsqrt(column), -2);
+// The mean of the update's squares is that over j of S_j mean(row) / column_j,
+// where S_j, the share of column j, is the mean over i of g_ij^2 / row_i. A
+// row's mean is known once the row has been read: shares, rows and columns come
+// of one pass over g.
+Update factored(const array& g,
+                const array& row,
+                const array& column,
+                const array& shares) {
+  const array middle = mean(row, -1, true);
+  const array size = sqrt(mean(shares * (middle / column)));
+  const array by_row = expand_dims(rsqrt(row / middle), -1);
+  return {by_row * expand_dims(rsqrt(column), -2) * g, size};
 }
 
 array relative_rate(const array& step, const AdafactorOptions& o) {
@@ -106,18 +114,20 @@ AdafactorStep adafactor_update(ArraySpan gradients,
     array rate = rate_of(w);
     if (o.scale_parameter) rate = maximum(rms(w), o.eps2) * rate;
 
-    array squares = square(g) + o.eps1, update;
+    const array squares = square(g);
+    Update u;
     if (g.ndim() >= 2) {
-      s.row = average(s.row, mean(squares, -1));
-      s.column = average(s.column, mean(squares, -2));
-      update = factored_rsqrt(s.row, s.column) * g;
+      s.row = average(s.row, mean(squares, -1) + o.eps1);
+      s.column = average(s.column, mean(squares, -2) + o.eps1);
+      const array shares = mean(square(g * expand_dims(rsqrt(s.row), -1)), -2);
+      u = factored(g, s.row, s.column, shares);
     } else {
-      s.full = average(s.full, squares);
-      update = rsqrt(s.full) * g;
+      s.full = average(s.full, squares + o.eps1);
+      u.value = rsqrt(s.full) * g;
+      u.rms = rms(u.value);
     }
     // One division of two numbers, not one for each element.
-    update =
-        (rate / maximum(rms_by_rows(update) / o.clip_threshold, 1)) * update;
+    array update = (rate / maximum(u.rms / o.clip_threshold, 1)) * u.value;
     if (o.beta1) {
       s.moment = *o.beta1 * s.moment + (1 - *o.beta1) * update;
       update = s.moment;

@@ -264,16 +264,61 @@ class Grouper {
     });
   }
 
-  // Moves the nodes of h into g, when neither depends on the other.
-  void try_merge(size_t g, size_t h) {
+  // Whether h is one node that makes numbers for the rows of g from an array in
+  // memory, and could be a node of g.
+  bool rows_of(size_t h, size_t g) const {
+    const Group& b = work_[h].group;
+    if (work_[g].group.inner_axes < 0 || b.nodes.size() != 1 || !b.fusible ||
+        work_[h].ancestors.test(g)) {
+      return false;
+    }
+    const uint32_t n = b.nodes[0];
+    const auto inputs = p_.inputs_of(n);
+    int inner = -1;
+    return direction(p_, n).first == Direction::none &&
+           std::any_of(inputs.begin(),
+                       inputs.end(),
+                       [&](uint32_t v) {
+                         const uint32_t u = root(v);
+                         return producer_[u] < 0 && !p_.spec(u).shape.empty();
+                       }) &&
+           fits(n, g, &inner) && inner == work_[g].group.inner_axes;
+  }
+
+  // The producer that has reduced what n reads, if n can be a node of it
+  // together with all that the others make for n; else -1. An average of a
+  // row's sum with an older one is a case: the older one's part is a group of
+  // its own, which would take the average out of the sum's tape.
+  int32_t home_of(uint32_t n, const std::vector<size_t>& producers) const {
+    for (size_t g : producers) {
+      int inner = -1;
+      if (producers.size() > 1 && reads_sum(n, g) && fits(n, g, &inner) &&
+          p_.spec(p_.nodes[n].first_out).shape !=
+              p_.spec(work_[g].group.space).shape &&
+          std::all_of(producers.begin(), producers.end(), [&](size_t h) {
+            return h == g || p_.spec(work_[h].group.space).shape.empty() ||
+                   rows_of(h, g);
+          })) {
+        return int32_t(g);
+      }
+    }
+    return -1;
+  }
+
+  // Moves the nodes of h into g, when neither depends on the other. Both have
+  // one space, or h makes numbers for g's rows.
+  void try_merge(size_t g, size_t h, bool rows = false) {
     Work &a = work_[g], &b = work_[h];
     if (!b.group.fusible || a.ancestors.test(h) == false) return;
     if (a.region != b.region) return;
     int ka = a.group.inner_axes, kb = b.group.inner_axes;
     if (ka >= 0 && kb >= 0 && ka != kb) return;
-    if (p_.spec(a.group.space).shape != p_.spec(b.group.space).shape) return;
     if (a.group.nodes.size() + b.group.nodes.size() > kMaxGroupNodes) return;
-    if (apart(g, h)) return;
+    if (p_.spec(a.group.space).shape != p_.spec(b.group.space).shape) {
+      if (!rows || !rows_of(h, g)) return;
+    } else if (apart(g, h)) {
+      return;
+    }
     int inner = std::max(ka, kb);
     // Every edge from h into g must stay inside, and no path may leave and
     // return.
@@ -325,6 +370,17 @@ class Grouper {
     int inner = -1;
     size_t oldest = work_.size() > kWindow ? work_.size() - kWindow : 0;
     const Shape& shape = p_.spec(p_.nodes[n].first_out).shape;
+    if (const int32_t home = home_of(n, producers); home >= int32_t(oldest)) {
+      fits(n, size_t(home), &inner);
+      join(n, size_t(home), inner);
+      for (size_t h : producers) {
+        if (find(h) != find(size_t(home))) {
+          try_merge(find(size_t(home)), find(h), true);
+        }
+      }
+      remember_readers(n);
+      return;
+    }
     for (size_t g : producers) {
       if (g < oldest || !fits(n, g, &inner)) continue;
       // Sums of tapes that stay apart meet in a third one: the two can run side
