@@ -25,6 +25,8 @@ constexpr double kStepNanoseconds = 0.04, kByteNanoseconds = 0.03;
 // Outputs that are together larger than this would push everything else out of
 // the caches, so they are written past them; small ones among them are not.
 constexpr int64_t kStreamBytes = 16 << 20, kLeastStreamBytes = 256 << 10;
+// Partial sums of columns that several threads merge.
+constexpr int64_t kSharedCells = 1 << 15;
 // Operands of fewer elements are probably in a cache.
 constexpr int64_t kPrefetchElements = 1 << 18;
 
@@ -125,7 +127,7 @@ void merge_columns(const TapeCall& call, int threads) {
   const TapeLayout& l = call.layout;
   constexpr int64_t kChunk = 512;
   const int64_t chunks = (l.row_length + kChunk - 1) / kChunk;
-  if (l.row_blocks * l.row_length < 1 << 15) threads = 1;
+  if (l.row_blocks * l.row_length < kSharedCells) threads = 1;
   for (size_t i = 0; i < call.program.columns.size(); ++i) {
     const Column& c = call.program.columns[i];
     const auto size = static_cast<int64_t>(c.fns->acc_size);
@@ -193,8 +195,11 @@ class Work {
       TapeWorker worker(call_);
       for (int64_t row = 0; row < layout_.rows; ++row) worker.write_rows(row);
     }
-    if (layout_.pass != Pass::single || layout_.row_blocks > 1)
-      merge_columns(call_, threads);
+    if (merges()) merge_columns(call_, threads);
+  }
+  // How much finish() has to merge in each column reduction.
+  int64_t cells() const {
+    return merges() ? layout_.row_blocks * layout_.row_length : 0;
   }
 
  private:
@@ -226,6 +231,10 @@ class Work {
             call.prefetch};
   }
 
+  bool merges() const {
+    return !call_.program.columns.empty() &&
+           (layout_.pass != Pass::single || layout_.row_blocks > 1);
+  }
   double estimate() const {
     int64_t bytes = 0;
     for (const TapeOperand& o : layout_.operands) {
@@ -358,10 +367,23 @@ void run_many(std::span<const Task> tasks) {
       work.leave();
     }
   });
+  // Threads share a large merge; smaller ones are done one by each.
+  int64_t cells = 0;
   for (const Work& work : works) {
     work.finish_round(0, threads);
-    work.finish(threads);
+    if (work.cells() >= kSharedCells || work.cells() == 0) {
+      work.finish(threads);
+    } else {
+      cells += work.cells();
+    }
   }
+  parallel_tasks(cells < kSharedCells ? 1 : threads,
+                 static_cast<int64_t>(works.size()),
+                 [&](int64_t i) {
+                   const Work& work = works[static_cast<size_t>(i)];
+                   if (work.cells() > 0 && work.cells() < kSharedCells)
+                     work.finish(1);
+                 });
 }
 
 size_t workspace(const Task& task) {

@@ -20,6 +20,9 @@ constexpr int64_t kTurnedRows = 64, kTurnedBytes = 1 << 20;
 // Accumulators of this many columns stay near while rows pass; those of longer
 // rows are added up a strip of columns at a time.
 constexpr int64_t kStripColumns = 16384;
+// Rows that share accumulators of columns, if that leaves so many blocks:
+// merging costs what adding up several rows does.
+constexpr int64_t kColumnRows = 64, kLeastBlocks = 16;
 // Accumulators of all row blocks of a column reduction.
 constexpr int64_t kColumnCells = 1 << 20;
 constexpr int64_t kColumnBlocks = 64;
@@ -207,7 +210,9 @@ void TapeLayout::cut(const Program& program) {
     const int64_t most = std::max<int64_t>(
         1, std::min(kColumnBlocks, kColumnCells / std::max<int64_t>(n, 1)));
     const int64_t useful = std::max<int64_t>(1, most / col_blocks);
-    task_rows = std::max(task_rows, blocks(rows, useful));
+    task_rows = std::max({task_rows,
+                          blocks(rows, useful),
+                          std::min(kColumnRows, blocks(rows, kLeastBlocks))});
     if (pass == Pass::single && n > kStripColumns) {
       // Tall tasks of few strips: their accumulators are merged once for many
       // rows.
