@@ -15,6 +15,7 @@ import pytest
 from parity import ROOT, bits_of, cpp_bits
 
 import treadle.core as mx
+import treadle.nn as nn
 import treadle.optimizers as optim
 from treadle.utils import tree_flatten, tree_map, tree_unflatten
 
@@ -131,3 +132,66 @@ def test_schedules_are_those_of_mlx_and_of_cpp(number, row, cpp):
     if bits is not None:
         for time, rate in rates.items():
             assert np.array_equal(bits_of(rate), bits[time]), time
+
+
+class Perceptron(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(6, 8), nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def __call__(self, x):
+        return self.last(nn.gelu(self.norm(self.first(x))))
+
+
+def mixed_training(row):
+    """Losses, scales, and what is left after the last step, by the names that C++ gives them."""
+
+    def filled(shape, seed):
+        return mx.array(np.array(table.fill(shape, seed)))
+
+    model = Perceptron()
+    paths = [f"{layer}.{name}" for layer in ("first", "norm", "last") for name in ("weight", "bias")]
+    shapes = {path: a.shape for path, a in tree_flatten(model.parameters())}
+    model.update(tree_unflatten([(path, filled(shapes[path], i)) for i, path in enumerate(paths)]))
+    optimizer = getattr(optim, row["optimizer"])(**row["options"])
+    optimizer.init(model.trainable_parameters())
+    scale, ema = optim.LossScale(**row["scale"]), optim.EMA(model, **row["average"])
+
+    def loss_fn(x, y):
+        return scale.scaled(nn.losses.mse_loss(model(x), y, reduction="mean"))
+
+    def step(x, y):
+        loss, grads = nn.value_and_grad(model, nn.autocast(model, loss_fn, getattr(mx, row["dtype"])))(x, y)
+        scale.update(optimizer, model, scale.unscaled(grads))
+        ema.update(model)
+        return scale.unscaled(loss)
+
+    if row["compiled"]:
+        state = [model.state, optimizer.state, scale.state, ema.state]
+        step = mx.compile(step, inputs=state, outputs=state)
+    out = {}
+    x, y = filled([5, 6], 20), filled([5, 3], 21)
+    for i in range(row["steps"]):
+        out[f"loss{i}"] = step(x, y)
+        out[f"scale{i}"] = mx.array(scale.scale)
+        mx.eval(out, model.state, optimizer.state, scale.state, ema.state)
+    rest = {"parameters": model.parameters(), "average": ema.average, "state": optimizer.state}
+    return out | tree_flatten(rest, destination={})
+
+
+MIXED = CASES["mixed"]
+
+
+@pytest.mark.parametrize(
+    "number, row", list(enumerate(MIXED)), ids=lambda v: f"{v['dtype']}-{v['optimizer']}" if isinstance(v, dict) else ""
+)
+def test_mixed_precision_loss_scale_and_averages_are_those_of_cpp(number, row, cpp):
+    ours = mixed_training(row)
+    assert ours[f"loss{row['steps'] - 1}"].item() < 0.7 * ours["loss0"].item()
+    skips = [i for i in range(1, row["steps"]) if ours[f"scale{i}"].item() < ours[f"scale{i - 1}"].item()]
+    assert (ours["scale0"].item() < row["scale"]["initial"] or bool(skips)) == (row["dtype"] == "float16")
+    bits = cpp(f"mixed{number}")
+    if bits is not None:
+        assert ours.keys() == bits.keys()
+        for path, value in ours.items():
+            assert np.array_equal(bits_of(value), bits[path]), path

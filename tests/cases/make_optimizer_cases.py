@@ -5,6 +5,9 @@
 A row is an optimizer with its options, or a schedule; OPTIMIZERS and SCHEDULES below are the table. Both front doors
 run it: tests/optimizers/parity_test.cpp and python/tests/test_optimizers_parity.py. An optimizer takes 100 steps
 towards the minimum of a quadratic function; the row has the parameters and the state after the last.
+
+MIXED are settings of trainings in mixed precision, which MLX does not have: the front doors are compared with each
+other alone.
 """
 
 import json
@@ -53,6 +56,23 @@ SCHEDULES = [
         ],
         "boundaries": [5, 20],
     },
+]
+# A perceptron under autocast, its loss scaled, its weights averaged. In float16 the first gradients are infinite.
+MIXED = [
+    {
+        "dtype": dtype,
+        "optimizer": optimizer,
+        "options": options,
+        "steps": 12,
+        "scale": {"initial": 2.0**24, "growth": 2.0, "backoff": 0.0625, "interval": 3},
+        "average": {"decay": 0.9, "warmup": warmup},
+        "compiled": compiled,
+    }
+    for dtype in ("bfloat16", "float16")
+    for optimizer, options, warmup, compiled in (
+        ("SGD", {"learning_rate": 0.5, "momentum": 0.9}, False, False),
+        ("AdamW", {"learning_rate": 0.02, "bias_correction": True}, True, True),
+    )
 ]
 # MLX has none.
 DEFAULT_RATES = {
@@ -185,6 +205,7 @@ def main():
         "shapes": json.dumps(PARAMETERS),
         "schedules": lines(schedules),
         "optimizers": lines(optimizers),
+        "mixed": lines(MIXED),
     }
     path.write_text("{\n" + ",\n".join(f'"{name}": {text}' for name, text in table.items()) + "\n}\n")
     print(f"{path}: {len(optimizers)} optimizers, {len(schedules)} schedules, MLX {mx.__version__}")
