@@ -1,11 +1,17 @@
 """mlx-lm from PyPI, unchanged: what it generates and trains on Treadle is what it generates and trains on MLX."""
 
+import contextlib
 import json
 import math
 import os
 import pathlib
+import re
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -188,6 +194,78 @@ def test_console_programs_run_by_their_names(models, tmp_path):
     assert "Generation: 6 tokens" in by_name
     assert by_name.split("==========")[1] == as_module.split("==========")[1]
     assert "Generation: 6 tokens" in run(*TREADLE, *generate, *cached)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(python, model):
+    """The address of a server of mlx-lm with a model, once it answers."""
+    port = free_port()
+    options = ["--model", model, "--host", "127.0.0.1", "--port", port, "--log-level", "ERROR"]
+    server = start(*python, "-m", "mlx_lm", "server", *options)
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"{address}/health", timeout=10):
+                    break
+            except urllib.error.URLError:
+                assert server.poll() is None, server.communicate()[1]
+                assert time.monotonic() < end, "the server does not answer"
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def answer(address, path, **body):
+    """(text, reason why it ended) of a request, the pieces of a streamed one joined."""
+    data = json.dumps(body | {"max_tokens": 12, "temperature": 0.0}).encode()
+    request = urllib.request.Request(address + path, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=120) as response:
+        lines = response.read().decode().splitlines()
+    if not body["stream"]:
+        (lines,) = (["data: " + "".join(lines)],)
+    pieces = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    assert body["stream"] == (len(pieces) > 1)
+    choices = [choice for piece in pieces for choice in piece["choices"]]
+    parts = [c.get("message") or c.get("delta") or c for c in choices]
+    text = "".join(part.get("content") or part.get("text") or "" for part in parts)
+    return text, choices[-1]["finish_reason"]
+
+
+def test_a_server_gives_the_texts_of_mlx(models):
+    prompt = {"prompt": "import os"}
+    messages = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "def add(a, b):"}]}
+    texts = []
+    with serving(TREADLE, models / "llama") as ours, serving(MLX, models / "llama") as theirs:
+        for path, body in (("/v1/completions", prompt), ("/v1/chat/completions", messages)):
+            for stream in (False, True):
+                text, reason = answer(ours, path, stream=stream, **body)
+                assert (text, reason) == answer(theirs, path, stream=stream, **body)
+                assert text and reason == "length"
+                texts.append(text)
+    assert texts[0] == texts[1] != texts[2] == texts[3]
+
+
+def test_a_chat_through_a_pipe_is_that_of_mlx(models):
+    command = ["-m", "mlx_lm", "chat", "--model", models / "llama", "--max-tokens", "8"]
+    # A question, one that follows it, the first one again after a reset, and the end.
+    typed = "import os\nand sys\nr\nimport os\nq\n"
+    processes = [start(*python, *command, stdin=subprocess.PIPE) for python in (TREADLE, MLX)]
+    outputs = []
+    for process in processes:
+        out, errors = process.communicate(typed, timeout=120)
+        assert process.returncode == 0, errors
+        assert out.count("tok/s") >= 3
+        outputs.append(re.sub(r"[\d.]+ (tok/s|GB)", "", out))
+    assert outputs[0] == outputs[1]
 
 
 def test_quantized_paths_say_that_they_are_not_there_yet(models, tmp_path):
