@@ -68,11 +68,17 @@ def build(peer, name, data):
             return box[0]
 
         return step, flat
-    if name.startswith("clip"):
-        d = [{f"{i:02}": a for i, a in enumerate(d[0])}]
-        fn = lambda g: m.optim.clip_grad_norm(g, 1.0)
-    else:
-        fn = F[name if name in F else name.split("_")[0]]
+    if name.startswith("clip"):  # in place of the gradients, as the peers do it: they are used once
+        box, clip = [{f"{i:02}": a for i, a in enumerate(d.pop())}], lambda g: m.optim.clip_grad_norm(g, 1.0)
+        clip = mx.compile(clip) if compiled else clip
+
+        def step():
+            box[0], _ = clip(box[0])
+            mx.eval(box[0])
+            return box[0]
+
+        return step, flat
+    fn = F[name if name in F else name.split("_")[0]]
     fn = mx.compile(fn) if compiled else fn
 
     def step():
@@ -80,6 +86,5 @@ def build(peer, name, data):
         mx.eval(out)
         return out
 
-    # clip returns (gradients, norm); the backward passes return (value, gradients)
-    pick = 0 if name.startswith("clip") else 1 if name.endswith("_bwd") else None
-    return step, (flat if pick is None else lambda out: flat(out[pick]))
+    # the backward passes return (value, gradients)
+    return step, (lambda out: flat(out[1])) if name.endswith("_bwd") else flat
