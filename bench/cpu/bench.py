@@ -6,7 +6,7 @@
 Workloads: those of worker.py (mlp, gpt, ...) and w_ops.py (softmax_4096, ...), or a group: quick (default), models,
 ops, matmul, all. Peers: ours, ours_compiled (the package named in BENCH_OURS, default treadle, through the same code as
 MLX); mlx, mlx_compiled; mlx_ob, mlx_ob_compiled (MLX with OpenBLAS preloaded from BENCH_SHIM); torch, torch_compile;
-jax. BENCH_THREADS: threads of every peer (default 2).
+jax; llamacpp (for llm_*, once `bench/run llamacpp` has built it). BENCH_THREADS: threads of every peer (default 2).
 """
 
 import argparse
@@ -34,6 +34,7 @@ GROUPS = {
     "all": MODELS + list(w_ops.WORK),
 }
 PEERS = ["ours", "ours_compiled", "mlx_ob", "mlx_ob_compiled", "torch", "torch_compile", "jax"]
+DECODERS = [*PEERS, "llamacpp"]  # of llm_*
 OURS = os.environ.get("BENCH_OURS", "treadle")
 FAR = 8  # a peer this many times slower than the best after one round cannot be the best: it is not asked again
 
@@ -142,7 +143,7 @@ def measure(workload, peers, rounds, seconds, env, timeout):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("workloads", nargs="*", metavar="WORKLOAD")
-    p.add_argument("--peers", default=",".join(PEERS))
+    p.add_argument("--peers", type=lambda text: text.split(","))
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=1)
     p.add_argument("--timeout", type=float, default=240, help="seconds to wait for a worker")
@@ -169,7 +170,12 @@ def main():
         for workload in workloads:
             t = time.time()
             found["workloads"][workload] = measure(
-                workload, args.peers.split(","), args.rounds, args.seconds, env, args.timeout
+                workload,
+                args.peers or (DECODERS if workload.startswith("llm_") else PEERS),
+                args.rounds,
+                args.seconds,
+                env,
+                args.timeout,
             )
             report.print_peers(workload, found["workloads"][workload], time.time() - t)
             if args.json:

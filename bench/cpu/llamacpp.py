@@ -1,61 +1,76 @@
-"""llama.cpp (llama-cpp-python, gguf from PyPI) on the model of w_llm.py with random weights:
-python llamacpp.py f32|bf16|q4_0|q4_1 ...  512 tokens of prompt, then single-token decode."""
+"""llama.cpp (llama-cpp-python, gguf) on the model of w_llm.py: the peer `llamacpp` of bench.py.
+
+  bench/run llamacpp            builds it into .venv-bench (requirements/llamacpp.txt; ten minutes on two cores)
+
+A step decodes the token after a prompt of 512, always the same one: the cache is cut back to 512 before each. The
+prompt's keys and values stand in the cache where the other peers have random ones, so results are not compared.
+"""
 
 import os
-import statistics
-import sys
 import tempfile
-import time
 
 import gguf
 import numpy as np
 from common import THREADS
-from w_llm import FF, HD, KV, D, H, L, S, V, make
+from llama_cpp import Llama
+from w_llm import BASE, EPS, FF, HD, KV, D, H, L, S, V, make
+
+KINDS = {"llm_f32": "f32", "llm_bf16": "bf16", "llm_q4": "q4_0", "llm_q4_f32": "q4_1"}
+NAMES = {"emb": "token_embd", "norm": "output_norm", "head": "output"}
+PARTS = {
+    "q": "attn_q",
+    "k": "attn_k",
+    "v": "attn_v",
+    "o": "attn_output",
+    "gate": "ffn_gate",
+    "up": "ffn_up",
+    "down": "ffn_down",
+    "n1": "attn_norm",
+    "n2": "ffn_norm",
+}
 
 
 def write(path, kind):
-    w, _, _ = make()
+    weights, _, _ = make()
     g = gguf.GGUFWriter(path, "llama")
-    g.add_context_length(1024), g.add_embedding_length(D), g.add_block_count(L), g.add_feed_forward_length(FF)
-    g.add_head_count(H), g.add_head_count_kv(KV), g.add_layer_norm_rms_eps(1e-5), g.add_rope_freq_base(10000.0)
-    g.add_vocab_size(V), g.add_rope_dimension_count(HD), g.add_tokenizer_model("no_vocab")
-    qt = getattr(gguf.GGMLQuantizationType, kind.upper())
-    names = {"emb": "token_embd", "norm": "output_norm", "head": "output"}
-    part = {
-        "q": "attn_q",
-        "k": "attn_k",
-        "v": "attn_v",
-        "o": "attn_output",
-        "gate": "ffn_gate",
-        "up": "ffn_up",
-        "down": "ffn_down",
-        "n1": "attn_norm",
-        "n2": "ffn_norm",
-    }
-    for k, v in w.items():
-        n = names[k] if k in names else f"blk.{k.split('.')[0]}.{part[k.split('.')[1]]}"
-        if v.ndim == 2 and kind != "f32":
-            g.add_tensor(n + ".weight", gguf.quants.quantize(v, qt), raw_dtype=qt)
+    g.add_context_length(1024)
+    g.add_embedding_length(D)
+    g.add_block_count(L)
+    g.add_feed_forward_length(FF)
+    g.add_head_count(H)
+    g.add_head_count_kv(KV)
+    g.add_layer_norm_rms_eps(EPS)
+    g.add_rope_freq_base(BASE)
+    g.add_vocab_size(V)
+    g.add_rope_dimension_count(HD)
+    g.add_tokenizer_model("no_vocab")
+    to = getattr(gguf.GGMLQuantizationType, kind.upper())
+    for key, w in weights.items():
+        block, _, part = key.rpartition(".")
+        name = f"blk.{block}.{PARTS[part]}" if block else NAMES[key]
+        if w.ndim == 2 and kind != "f32":
+            g.add_tensor(name + ".weight", gguf.quants.quantize(w, to), raw_dtype=to)
         else:
-            g.add_tensor(n + ".weight", v)
-    g.write_header_to_file(), g.write_kv_data_to_file(), g.write_tensors_to_file(), g.close()
+            g.add_tensor(name + ".weight", w)
+    g.write_header_to_file()
+    g.write_kv_data_to_file()
+    g.write_tensors_to_file()
+    g.close()
 
 
-for kind in sys.argv[1:] or ["f32", "bf16", "q4_0"]:
-    with tempfile.TemporaryDirectory() as tmp:
-        path = os.path.join(tmp, "m.gguf")
-        write(path, kind)
-        from llama_cpp import Llama
+def build(workload):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.gguf")
+        write(path, KINDS[workload])
+        # A copy in memory, not a mapped file, which is about to be removed.
+        threads = {"n_threads": THREADS, "n_threads_batch": THREADS}
+        model = Llama(path, n_ctx=1024, n_batch=512, use_mmap=False, verbose=False, **threads)
+    ids = np.random.default_rng(0).integers(0, V, S + 1).tolist()
+    model.eval(ids[:S])
 
-        m = Llama(path, n_ctx=1024, n_threads=THREADS, n_threads_batch=THREADS, verbose=False, n_batch=512)
-        ids = np.random.default_rng(0).integers(0, V, S + 200).tolist()
-        m.eval(ids[:S])
-        ts = []
-        for t in ids[S : S + 120]:
-            t0 = time.perf_counter()
-            m.eval([t])
-            ts.append(time.perf_counter() - t0)
-        size = os.path.getsize(path)
-        md = statistics.median(ts[8:])
-        print(f"llama.cpp {kind}: {md * 1e3:.2f} ms/token, {1 / md:.1f} tok/s, file {size / 1e6:.0f} MB", flush=True)
-        m.close()
+    def step():
+        model.n_tokens = S
+        model.eval(ids[S:])
+        return model
+
+    return step, lambda model: []

@@ -73,6 +73,8 @@ def differs(workload, peers, peer):
     """Says where a peer's result is not that of the reference peer; "" when it is."""
     reference = next((p for p in ("torch", "jax", "mlx_ob", "mlx") if p in peers), peer)
     a, b = peers[peer]["check"], peers[reference]["check"]
+    if not a:
+        return "not compared"
     if len(a) != len(b):
         return f"{len(a)} values where {reference} has {len(b)}"
     kind = "bf16" if "bf16" in workload else "model" if len(b) == 1 else "f32"

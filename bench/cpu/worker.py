@@ -55,9 +55,14 @@ def main():
     report = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     workload, peer = sys.argv[1:3]
-    {"m": common.load_mlx, "t": common.load_torch, "j": common.load_jax}[peer[0]]()
+    {"m": common.load_mlx, "t": common.load_torch, "j": common.load_jax, "l": lambda: None}[peer[0]]()
     import_rss = peak_rss_mb()
-    if workload in MODELS:
+    if peer == "llamacpp":
+        if not workload.startswith("llm_"):
+            raise SystemExit("llama.cpp runs language models only")
+        step, value = importlib.import_module("llamacpp").build(workload)
+        calls = 1
+    elif workload in MODELS:
         step, value = importlib.import_module(MODELS[workload]).build(peer, workload)
         calls = 1
     else:
