@@ -23,7 +23,20 @@ import report
 import w_ops
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODELS = ["mlp", "tinymlp", "gpt", "gpt_bf16", "resnet", "lstm", "llm_f32", "llm_bf16", "llm_q4", "llm_q4_f32"]
+MODELS = [
+    "mlp",
+    "mlp_autocast",
+    "tinymlp",
+    "gpt",
+    "gpt_bf16",
+    "gpt_autocast",
+    "resnet",
+    "lstm",
+    "llm_f32",
+    "llm_bf16",
+    "llm_q4",
+    "llm_q4_f32",
+]
 MATMUL = [op for op in w_ops.WORK if op.startswith("matmul")]
 QUICK = ["mlp", "tinymlp", "chain8_16M", "softmax_4096", "adamw_20M", "tiny_add", *MATMUL]
 GROUPS = {

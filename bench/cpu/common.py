@@ -45,6 +45,21 @@ def normal(r, shape, scale):
     return (r.standard_normal(shape, dtype=np.float32) * np.float32(scale)).astype(np.float32)
 
 
+def mlx_autocast(m, model, loss_fn):
+    """The loss with products in bfloat16; MLX has no such thing."""
+    if not hasattr(m.nn, "autocast"):
+        raise SystemExit("no autocast")
+    return m.nn.autocast(model, loss_fn, m.core.bfloat16)
+
+
+def torch_autocast(torch, loss_fn):
+    def cast(*args):
+        with torch.autocast("cpu", torch.bfloat16):
+            return loss_fn(*args)
+
+    return cast
+
+
 def mlx_train_step(m, model, opt, loss_fn, batch, compiled):
     """The step of the MLX docs: value_and_grad, optimizer.update, eval of the state."""
     mx, nn = m.core, m.nn

@@ -1,6 +1,7 @@
 """gpt / gpt_bf16: decoder-only LM, 6 layers, d 384, 6 heads, ctx 256, vocab 8192, batch 4,
 pre-LN, GELU MLP x4, fused causal SDPA of each framework, AdamW.  bf16: parameters,
-activations and AdamW states in bfloat16, logits cast to f32 for the loss."""
+activations and AdamW states in bfloat16, logits cast to f32 for the loss.  autocast: parameters and
+states in f32, products in bfloat16 (nn.autocast here, torch.autocast there)."""
 
 import numpy as np
 from common import (
@@ -9,15 +10,17 @@ from common import (
     load_jax,
     load_mlx,
     load_torch,
+    mlx_autocast,
     mlx_train_step,
     normal,
     rng,
+    torch_autocast,
     torch_train_step,
 )
 
 L, D, H, T, V, B, LR = 6, 384, 6, 256, 8192, 4, 3e-4
-CFG = {"gpt": "float32", "gpt_bf16": "bfloat16"}
-TOL = {"gpt": 2e-3, "gpt_bf16": 3e-2}
+CFG = {"gpt": "float32", "gpt_bf16": "bfloat16", "gpt_autocast": "float32"}
+TOL = {"gpt": 2e-3, "gpt_bf16": 3e-2, "gpt_autocast": 3e-2}
 
 
 def make():
@@ -46,7 +49,7 @@ def flops():  # per training step, matmuls and attention, forward x3
 
 
 def build(peer, name):
-    dt = CFG[name]
+    dt, autocast = CFG[name], name.endswith("autocast")
     w, x, y = make()
     if peer.startswith("mlx"):
         m = load_mlx()
@@ -86,6 +89,8 @@ def build(peer, name):
         def loss(model, x, y):
             return nn.losses.cross_entropy(model(x).astype(mx.float32), y, reduction="mean")
 
+        if autocast:
+            loss = mlx_autocast(m, model, loss)
         return mlx_train_step(m, model, opt, loss, (mx.array(x), mx.array(y)), peer == "mlx_compiled")
     if peer.startswith("torch"):
         torch = load_torch()
@@ -121,14 +126,17 @@ def build(peer, name):
         model.load_state_dict({k: torch.from_numpy(v) for k, v in w.items()})
         model.to(getattr(torch, dt))
         opt = torch.optim.AdamW(model.parameters(), LR, weight_decay=0.01, fused=True)
+        loss = lambda m, x, y: F.cross_entropy(m(x).float().view(-1, V), y.view(-1))
         return torch_train_step(
             torch,
             model,
             opt,
-            lambda m, x, y: F.cross_entropy(m(x).float().view(-1, V), y.view(-1)),
+            torch_autocast(torch, loss) if autocast else loss,
             (torch.from_numpy(x), torch.from_numpy(y)),
             peer == "torch_compile",
         )
+    if autocast:
+        raise SystemExit("no autocast")
     jax = load_jax()
     jnp = jax.numpy
     p = {k: jnp.asarray(v if k.startswith("wte") or k.startswith("wpe") else v.T, dtype=dt) for k, v in w.items()}

@@ -1,5 +1,5 @@
 """mlp: 784-1024-1024-10 GELU, cross entropy, batch 256, AdamW.
-tinymlp (cfg "tiny"): 2-32-32-2 GELU, batch 32, SGD."""
+tinymlp (cfg "tiny"): 2-32-32-2 GELU, batch 32, SGD.  mlp_autocast: mlp with products in bfloat16."""
 
 import numpy as np
 from common import (
@@ -9,9 +9,11 @@ from common import (
     load_jax,
     load_mlx,
     load_torch,
+    mlx_autocast,
     mlx_train_step,
     normal,
     rng,
+    torch_autocast,
     torch_train_step,
 )
 
@@ -33,7 +35,8 @@ def make(c):
 
 
 def build(peer, name):
-    c = CFG[name]
+    autocast = name.endswith("autocast")
+    c = CFG[name.removesuffix("_autocast")]
     w, x, y = make(c)
     n = len(c["sizes"]) - 1
     if peer.startswith("mlx"):
@@ -57,6 +60,8 @@ def build(peer, name):
         def loss(model, x, y):
             return nn.losses.cross_entropy(model(x), y, reduction="mean")
 
+        if autocast:
+            loss = mlx_autocast(m, model, loss)
         return mlx_train_step(m, model, opt, loss, (mx.array(x), mx.array(y)), peer == "mlx_compiled")
     if peer.startswith("torch"):
         torch = load_torch()
@@ -79,14 +84,17 @@ def build(peer, name):
             if c["adamw"]
             else torch.optim.SGD(model.parameters(), c["lr"])
         )
+        loss = lambda m, x, y: F.cross_entropy(m(x), y)
         return torch_train_step(
             torch,
             model,
             opt,
-            lambda m, x, y: F.cross_entropy(m(x), y),
+            torch_autocast(torch, loss) if autocast else loss,
             (torch.from_numpy(x), torch.from_numpy(y)),
             peer == "torch_compile",
         )
+    if autocast:
+        raise SystemExit("no autocast")
     jax = load_jax()
     jnp = jax.numpy
     p = {k: jnp.asarray(v.T) for k, v in w.items()}

@@ -18,9 +18,11 @@ import w_ops
 CHECK = 3  # the result of this step is compared between peers
 MODELS = {
     "mlp": "w_mlp",
+    "mlp_autocast": "w_mlp",
     "tinymlp": "w_mlp",
     "gpt": "w_gpt",
     "gpt_bf16": "w_gpt",
+    "gpt_autocast": "w_gpt",
     "resnet": "w_resnet",
     "lstm": "w_lstm",
     "llm_f32": "w_llm",
