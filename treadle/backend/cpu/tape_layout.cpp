@@ -147,15 +147,20 @@ bool TapeLayout::is_turned(int operand) const {
          outer_strides[operand * outer.size() + last] == o.size;
 }
 
+bool TapeLayout::any_turned() const {
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (is_turned(int(i))) return true;
+  }
+  return false;
+}
+
 // Reading a turned operand row by row touches a cache line for every element.
 // In blocks of rows, whole lines are used; where the order is free, the space
 // is walked in strips that such blocks fit.
 void TapeLayout::turn() {
   turned_rows = turned_cols = 0;
   if (tile_rows > 1 || pass == Pass::split) return;
-  bool any = false;
-  for (size_t i = 0; i < operands.size(); ++i) any = any || is_turned(int(i));
-  if (!any) return;
+  if (!any_turned()) return;
   turned_cols = pass == Pass::single ? tile_cols : row_length;
   turned_rows = std::min(kTurnedRows, kTurnedBytes / (8 * turned_cols));
   if (turned_rows < 8) return;
@@ -173,6 +178,12 @@ void TapeLayout::cut(const Program& program) {
   const int64_t n = row_length;
   tile = program.max_size > 4 ? 512 : 1024;
   const bool reduces = !program.reductions.empty();
+  // Two rows and more share the steps that are done once for a tile of rows,
+  // and the accumulators of columns.
+  if (n > tile / 4 && n <= tile && (reduces || !program.columns.empty()) &&
+      !any_turned()) {
+    tile *= 2;
+  }
   tile_rows = 1;
   tile_cols = std::max<int64_t>(n, 1);
   pass = Pass::single;
@@ -183,11 +194,7 @@ void TapeLayout::cut(const Program& program) {
   } else if (rows == 1 && !reduces) {
     tile_cols = tile;
   } else {
-    if (!reduces) {
-      for (size_t i = 0; i < operands.size(); ++i) {
-        if (is_turned(int(i))) tile = 512;
-      }
-    }
+    if (!reduces && any_turned()) tile = 512;
     tile_cols = round_up(blocks(n, blocks(n, tile)), 64);
     if (reduces) {
       pass = n > kLongRow ? Pass::split : Pass::phased;

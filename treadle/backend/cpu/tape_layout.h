@@ -91,6 +91,7 @@ struct TapeLayout {
 
   void find_rows(const runtime::Task& task, int inner_axes);
   bool is_turned(int operand) const;
+  bool any_turned() const;
   void turn();
   void cut(const Program& program);
 };
