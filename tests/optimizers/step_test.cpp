@@ -138,6 +138,33 @@ TEST_P(Step, TakesNoSecondCopyOfParametersAndState) {
   }
 }
 
+// Its step depends on sums over the whole gradient and the whole parameter, so
+// each has to be read twice: by the pass that adds up and by that of the step.
+TEST(AdafactorStep, ReadsGradientAndParameterTwiceAndStoresNothingElse) {
+  Adafactor optimizer;
+  Tree w = Tree::map({{"w", fill({96, 128}, 1)}});
+  optimizer.init(w);
+  Arrays all;
+  for (int step = 0; step < 2; ++step) {
+    eval(all);
+    w = optimizer.apply_gradients(Tree::map({{"w", fill({96, 128}, 2)}}), w);
+    all = w.leaves();
+    for (const array& a : optimizer.state().leaves()) all.push_back(a);
+  }
+  const std::string plan = plan_text(all);
+  SCOPED_TRACE(plan);
+  std::istringstream lines(plan);
+  size_t reads = 0, writes = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("float32 (96, 128)") == line.npos ||
+        line.find("broadcast_to") != line.npos)
+      continue;
+    ++(line.find("      out ") == 0 ? writes : reads);
+  }
+  EXPECT_EQ(reads, 4u);
+  EXPECT_EQ(writes, 1u);
+}
+
 // Each parameter is read and written by one call of the plan, beside the one
 // that takes its gradient's norm.
 TEST_P(Step, IsOnePassOverEachParameter) {

@@ -242,6 +242,31 @@ TEST(Autocast, RewritesStateThatTheFunctionReplaces) {
   EXPECT_EQ(norm.running_mean.dtype(), float32);
 }
 
+// Forward and backward products of both layers read the casts that the forward
+// pass has made.
+TEST(Autocast, CastsAWeightOnceForAStep) {
+  const array x = values({16, 12}, 1), y = values({16, 12}, 2);
+  const array v = values({24, 12}, 3), w = values({12, 24}, 4);
+  const auto step = value_and_grad(
+      autocast([&](const Arrays& p) {
+        const array hidden = nn::relu(nn::linear(x, p[0]));
+        return Arrays{nn::mse_loss(nn::linear(hidden, p[1]), y, "mean")};
+      }),
+      {0, 1});
+  auto [loss, gradients] = step({v, w});
+  const std::string plan =
+      plan_text(Arrays{loss[0], gradients[0], gradients[1]});
+  const auto count = [&](const std::string& what) {
+    size_t found = 0;
+    for (size_t at = 0; (at = plan.find(what, at)) != plan.npos; ++at) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("matmul\n"), 5u) << plan;
+  // The cast weight, and its gradient before it becomes float32.
+  EXPECT_EQ(count(" bfloat16 (24, 12)  (arena)"), 2u) << plan;
+  EXPECT_EQ(count(" bfloat16 (12, 24)  (arena)"), 2u) << plan;
+}
+
 TEST(Autocast, NumbersThatDoNotFitAreNotRounded) {
   const array x = ones({2, 2});
   const Arrays y = autocast(
