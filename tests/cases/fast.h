@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "treadle/nn/functional/normalization.h"
 #include "treadle/ops/recurrent_cells.h"
 
 #include "tests/support/op_check.h"
@@ -47,6 +48,21 @@ inline std::vector<OpCase> fast_cases() {
       {"layer_norm_plain",
        [=](A x) { return fast::layer_norm(x[0], {}, {}, eps); },
        {{{6}}}},
+      {"group_norm",
+       [](A x) { return nn::group_norm(x[0], 2, x[1], x[2]); },
+       {{{2, 3, 5, 4}}, {{4}}, {{4}}}},
+      {"group_norm_torch",
+       [](A x) { return nn::group_norm(x[0], 2, x[1], x[2], 1e-5, true); },
+       {{{3, 7, 4}}, {{4}}, {{4}}}},
+      {"group_norm_of_channels",
+       [](A x) { return nn::group_norm(x[0], 2, x[1], {}); },
+       {{{3, 8}}, {{8}}}},
+      {"instance_norm",
+       [](A x) { return nn::instance_norm(x[0], x[1], x[2]); },
+       {{{2, 3, 5, 4}}, {{4}}, {{4}}}},
+      {"instance_norm_plain",
+       [](A x) { return nn::instance_norm(x[0], {}, {}); },
+       {{{2, 6, 3}}}},
       {"rope", [=](A x) { return rotate(x, false, 8, 3); }, {{{2, 2, 3, 8}}}},
       {"rope_traditional",
        [=](A x) { return rotate(x, true, 8, 3); },

@@ -8,6 +8,7 @@
 #include "treadle/backend/cpu/join_indices.h"
 #include "treadle/backend/cpu/linalg.h"
 #include "treadle/backend/cpu/matmul.h"
+#include "treadle/backend/cpu/moments.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/onednn/conv.h"
 #include "treadle/backend/cpu/pool.h"
@@ -42,6 +43,7 @@
 #include "treadle/ops/index.h"
 #include "treadle/ops/join_indices.h"
 #include "treadle/ops/matmul.h"
+#include "treadle/ops/moments.h"
 #include "treadle/ops/pool.h"
 #include "treadle/ops/random.h"
 #include "treadle/ops/reduce.h"
@@ -73,6 +75,8 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Attention>({attention()});
   table.add<AttentionGrad>({attention_grad()});
+  table.add<Moments>({moments()});
+  table.add<CentredSums>({centred_sums()});
   table.add<Rope>({rope()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});

@@ -56,17 +56,12 @@ void TapeWorker::load(const Step& step, const TapeTile& t) {
     case Access::general:
       break;
   }
-  if (!from && multi_ && outer_still(step.index)) {
-    char* pinned = pinned_ + step.index * tile_bytes_;
-    if (!pinned_done_[step.index]) {
-      pinned_done_[step.index] = true;
-      char* to = step.copies ? pinned : raw_;
-      const int64_t n = layout_.tile_rows * layout_.row_length;
-      gather(step.index, {0, layout_.tile_rows, 0, n}, to);
-      if (!step.copies) step.move_fn(static_cast<size_t>(n), pinned, raw_);
+  if (!from && multi_) {
+    const int64_t group = still_group(step.index, t);
+    if (group >= 0) {
+      regs_[step.reg] = {pinned(step, t, group), false};
+      return;
     }
-    regs_[step.reg] = {pinned, false};
-    return;
   }
   if (!from) {
     char* to = step.copies ? slot(step) : raw_;
@@ -107,11 +102,34 @@ const char* TapeWorker::turned_run(int operand, const TapeTile& t) {
   return memory + ((t.row - b.row) * b.cols + t.col - b.col) * o.size;
 }
 
-bool TapeWorker::outer_still(int operand) const {
-  const int64_t* s =
-      layout_.outer_strides.data() + operand * layout_.outer.size();
-  return std::all_of(
-      s, s + layout_.outer.size(), [](int64_t v) { return v == 0; });
+int64_t TapeWorker::still_group(int operand, const TapeTile& t) const {
+  const size_t axes = layout_.outer.size();
+  const int64_t* s = layout_.outer_strides.data() + operand * axes;
+  if (s[axes - 1] != 0) return -1;
+  if (std::all_of(s, s + axes, [](int64_t v) { return v == 0; })) return 0;
+  const int64_t length = layout_.outer[axes - 1];
+  const int64_t first = t.row / length;
+  return (t.row + t.rows - 1) / length == first ? first : -1;
+}
+
+const char* TapeWorker::pinned(const Step& step,
+                               const TapeTile& t,
+                               int64_t group) {
+  char* pinned = pinned_ + step.index * tile_bytes_;
+  if (pinned_group_[step.index] == group) return pinned;
+  pinned_group_[step.index] = group;
+  // One row, and then as many copies of it as a tile has rows.
+  const int64_t n = layout_.row_length * layout_.tile_rows;
+  char* to = step.copies ? pinned : raw_;
+  gather(step.index, {t.row, 1, 0, layout_.row_length}, to);
+  const int64_t size = layout_.operands[step.index].size, all = n * size;
+  for (int64_t have = layout_.row_length * size; have < all;) {
+    const int64_t more = std::min(have, all - have);
+    std::memcpy(to + have, to, static_cast<size_t>(more));
+    have += more;
+  }
+  if (!step.copies) step.move_fn(static_cast<size_t>(n), pinned, raw_);
+  return pinned;
 }
 
 void TapeWorker::gather(int operand, const TapeTile& t, char* to) const {

@@ -119,7 +119,7 @@ TapeWorker::TapeWorker(const TapeCall& call)
   tile_bytes_ = tile_bytes;
   row_bytes_ = row_bytes;
   buffer_bytes_ = buffer_bytes;
-  pinned_done_.assign(layout_.operands.size(), false);
+  pinned_group_.assign(layout_.operands.size(), -1);
   find_constants();
 }
 

@@ -217,7 +217,12 @@ class TapeWorker {
   // A run of an operand that is read by blocks of rows.
   const char* turned_run(int operand, const TapeTile& t);
 
-  bool outer_still(int operand) const;
+  // Rows between which the last outer axis alone passes form a group. The
+  // tile's, if an operand is the same in all rows of it (0 where it is the same
+  // in all groups), else -1.
+  int64_t still_group(int operand, const TapeTile& t) const;
+  // Such an operand as a tile, made once for each group.
+  const char* pinned(const Step& step, const TapeTile& t, int64_t group);
 
   // The elements of a tile one after another.
   void gather(int operand, const TapeTile& t, char* to) const;
@@ -241,9 +246,9 @@ class TapeWorker {
   char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_,
       *columns_;
   int64_t tile_bytes_, row_bytes_, buffer_bytes_;
-  SmallVector<char*, 4> column_base_;  // accumulators, as if of all columns
-  SmallVector<bool, 64> constant_;     // by register; empty: none
-  SmallVector<bool, 16> pinned_done_;
+  SmallVector<char*, 4> column_base_;      // accumulators, as if of all columns
+  SmallVector<bool, 64> constant_;         // by register; empty: none
+  SmallVector<int64_t, 16> pinned_group_;  // -1: none yet
   // Which part of an operand its block of rows holds now.
   struct TurnedBlock {
     int64_t row = 0, rows = 0, col = 0, cols = 0;

@@ -5,9 +5,8 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
-#include "treadle/graph/record.h"
-#include "treadle/ops/derive.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/moments.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
 
@@ -29,44 +28,6 @@ Axes all_but_last(const array& x) {
   return axes;
 }
 
-// The mean of (x - m)^2 over `axes`, m the mean of x. Its derivative by m is
-// zero everywhere, which the expansion's own rule could only find out by adding
-// up.
-struct Variance : Composite<Variance> {
-  static constexpr std::string_view op_name = "variance";
-  Axes axes;
-
-  auto fields() const { return std::tie(axes); }
-  Specs infer(std::span<const Spec> in) const override {
-    Shape shape;
-    for (int i = 0; i < int(in[0].shape.size()); ++i) {
-      if (std::find(axes.begin(), axes.end(), i) == axes.end()) {
-        shape.push_back(in[0].shape[size_t(i)]);
-      }
-    }
-    return {Spec{shape, at_least_float(in[0].dtype)}};
-  }
-  Arrays expand(const Arrays& x) const override {
-    return {mean(square(x[0] - mean(x[0], axes, true)), axes)};
-  }
-  Arrays vjp(const Arrays& x,
-             const Arrays&,
-             const Arrays& ct,
-             Argnums) const override {
-    if (ct[0].null()) return {array()};
-    double n = 1;
-    for (int a : axes) n *= double(x[0].shape(a));
-    array by_row = expand_dims(ct[0], axes) * (2 / n);
-    return {(x[0] - mean(x[0], axes, true)) * by_row};
-  }
-};
-
-array variance(const array& x, const Axes& axes) {
-  Variance op;
-  op.axes = axes;
-  return record(std::move(op), {x}, resolve({}));
-}
-
 array scaled(const array& centred,
              const array& var,
              const array& weight,
@@ -75,6 +36,23 @@ array scaled(const array& centred,
   array y = centred * rsqrt(var + eps);
   if (!weight.null()) y = y * weight;
   return bias.null() ? y : y + bias;
+}
+
+// (x - mean) / sqrt(var + eps) weight + bias of the statistics m over `axes`.
+array affine(const array& x,
+             const Arrays& m,
+             const Axes& axes,
+             const array& weight,
+             const array& bias,
+             double eps) {
+  array scale = rsqrt(m[1] + eps);
+  Dtype dtype = x.dtype();
+  if (!weight.null()) {
+    scale = scale * weight;
+    dtype = promote_types(dtype, weight.dtype());
+  }
+  if (!bias.null()) dtype = promote_types(dtype, bias.dtype());
+  return normalized(x, m[0], scale, bias, axes, dtype);
 }
 
 }  // namespace
@@ -95,10 +73,12 @@ BatchNormed batch_norm(const array& x,
                         "variance; expected more while training.",
                         to_string(x.spec())));
   }
-  array wide_mu = mean(x, axes, true), mu = squeeze(wide_mu, axes);
-  array var = variance(x, axes);
-  BatchNormed out{scaled(x - wide_mu, var, weight, bias, eps), {}, {}};
+  const array v = astype(x, at_least_float(x.dtype()));
+  const Arrays m = moments(v, axes);
+  BatchNormed out{affine(v, m, axes, weight, bias, eps), {}, {}};
   if (running_mean.null()) return out;
+  const array mu = astype(squeeze(m[0], axes), v.dtype());
+  const array var = astype(squeeze(m[1], axes), v.dtype());
   out.running_mean = (1 - momentum) * running_mean + momentum * mu;
   out.running_var =
       (1 - momentum) * running_var + momentum * (n / (n - 1)) * var;
@@ -123,14 +103,18 @@ array batch_norm_with(const array& x,
 
 namespace {
 
-array normalised(const array& x, const Axes& axes, double eps) {
-  array centred = x - mean(x, axes, true);
-  return centred * rsqrt(mean(square(centred), axes, true) + eps);
-}
-
-array affine(array y, const array& weight, const array& bias) {
-  if (!weight.null()) y = y * weight;
-  return bias.null() ? y : y + bias;
+// Statistics (N, 1..., C) of channels as those of the groups they belong to,
+// which all have as many.
+Arrays of_groups(const Arrays& channels, int axis, const Shape& by_group) {
+  const Shape& shape = channels[0].shape();
+  const array each = reshape(channels[0], by_group);
+  const array mu = mean(each, axis, true);
+  const array var =
+      mean(reshape(channels[1], by_group) + square(each - mu), axis, true);
+  auto spread = [&](const array& a) {
+    return reshape(broadcast_to(a, by_group), shape);
+  };
+  return {spread(mu), spread(var)};
 }
 
 }  // namespace
@@ -149,10 +133,14 @@ array group_norm(const array& x,
                         groups));
   }
   const int64_t size = x.shape(-1) / groups;
-  array y = pytorch_compatible ? reshape(x, {x.shape(0), -1, groups, size})
-                               : reshape(x, {x.shape(0), -1, size, groups});
-  y = normalised(y, pytorch_compatible ? Axes{1, 3} : Axes{1, 2}, eps);
-  return affine(reshape(y, x.shape()), weight, bias);
+  const Axes space{1};
+  const array v = reshape(astype(x, at_least_float(x.dtype())),
+                          {x.shape(0), -1, x.shape(-1)});
+  const Arrays m =
+      pytorch_compatible
+          ? of_groups(moments(v, space), 2, {x.shape(0), groups, size})
+          : of_groups(moments(v, space), 1, {x.shape(0), size, groups});
+  return reshape(affine(v, m, space, weight, bias, eps), x.shape());
 }
 
 array instance_norm(const array& x,
@@ -167,7 +155,8 @@ array instance_norm(const array& x,
   }
   Axes space;
   for (int i = 1; i + 1 < x.ndim(); ++i) space.push_back(i);
-  return affine(normalised(x, space, eps), weight, bias);
+  const array v = astype(x, at_least_float(x.dtype()));
+  return affine(v, moments(v, space), space, weight, bias, eps);
 }
 
 }  // namespace treadle::nn
