@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "treadle/nn/functional/normalization.h"
+#include "treadle/nn/functional/pooling.h"
+#include "treadle/nn/functional/upsample.h"
 #include "treadle/ops/recurrent_cells.h"
 
 #include "tests/support/op_check.h"
@@ -63,6 +65,28 @@ inline std::vector<OpCase> fast_cases() {
       {"instance_norm_plain",
        [](A x) { return nn::instance_norm(x[0], {}, {}); },
        {{{2, 6, 3}}}},
+      {"upsample_linear",
+       [](A x) {
+         return nn::upsample_linear(x[0], {2.0, 1.5});
+       },
+       {{{2, 3, 4, 5}}}},
+      {"upsample_nearest",
+       [](A x) {
+         return nn::upsample_nearest(x[0], {2.0, 1.5});
+       },
+       {{{2, 3, 4, 5}}}},
+      {"upsample_cubic",
+       [](A x) { return nn::upsample_cubic(x[0], {2.0}); },
+       {{{1, 2, 3, 3, 18}}},
+       16},
+      {"adaptive_avg_pool",
+       [](A x) { return nn::adaptive_avg_pool(x[0], {3}); },
+       {{{2, 7, 66}}}},
+      {"adaptive_avg_pool_2d",
+       [](A x) {
+         return nn::adaptive_avg_pool(x[0], {3, 7});
+       },
+       {{{2, 7, 5, 3}}}},
       {"rope", [=](A x) { return rotate(x, false, 8, 3); }, {{{2, 2, 3, 8}}}},
       {"rope_traditional",
        [=](A x) { return rotate(x, true, 8, 3); },

@@ -2,6 +2,7 @@
 #include "treadle/backend/cpu/arg_reduce.h"
 #include "treadle/backend/cpu/attention.h"
 #include "treadle/backend/cpu/backend.h"
+#include "treadle/backend/cpu/banded.h"
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/cumulative.h"
 #include "treadle/backend/cpu/fft.h"
@@ -35,6 +36,7 @@
 #include "treadle/backend/cpu/tape.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/attention.h"
+#include "treadle/ops/banded.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
@@ -75,6 +77,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<MaxPoolPick>({max_pool_pick(), ref_max_pool_pick()});
   table.add<Attention>({attention()});
   table.add<AttentionGrad>({attention_grad()});
+  table.add<Banded>({banded()});
   table.add<Moments>({moments()});
   table.add<CentredSums>({centred_sums()});
   table.add<Rope>({rope()});

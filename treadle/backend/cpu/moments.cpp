@@ -231,31 +231,30 @@ void run_sums(
   }
 }
 
+void add_squares(const MomentRows& m) { HWY_DYNAMIC_DISPATCH(squares)(m); }
+void add_products(const MomentRows& m) { HWY_DYNAMIC_DISPATCH(products)(m); }
+
 void run_moments(const Task& task) {
-  run_sums(
-      task,
-      static_cast<const Moments&>(task.op).axes,
-      0,
-      [](const MomentRows& m) { HWY_DYNAMIC_DISPATCH(squares)
-                                (m); },
-      [](double a, double b, double n, float* mean, float* var) {
-        const double v = (b - a * a / n) / n;
-        *mean = static_cast<float>(a / n);
-        *var = static_cast<float>(v < 0 ? 0 : v);
-      });
+  run_sums(task,
+           static_cast<const Moments&>(task.op).axes,
+           0,
+           add_squares,
+           [](double a, double b, double n, float* mean, float* var) {
+             const double v = (b - a * a / n) / n;
+             *mean = static_cast<float>(a / n);
+             *var = static_cast<float>(v < 0 ? 0 : v);
+           });
 }
 
 void run_products(const Task& task) {
-  run_sums(
-      task,
-      static_cast<const CentredSums&>(task.op).axes,
-      1,
-      [](const MomentRows& m) { HWY_DYNAMIC_DISPATCH(products)
-                                (m); },
-      [](double a, double b, double, float* y0, float* y1) {
-        *y0 = static_cast<float>(a);
-        *y1 = static_cast<float>(b);
-      });
+  run_sums(task,
+           static_cast<const CentredSums&>(task.op).axes,
+           1,
+           add_products,
+           [](double a, double b, double, float* y0, float* y1) {
+             *y0 = static_cast<float>(a);
+             *y1 = static_cast<float>(b);
+           });
 }
 
 bool takes(Dtype t) { return t == float32 || is_half(t); }

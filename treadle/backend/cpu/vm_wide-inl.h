@@ -338,8 +338,57 @@ struct WideLogaddexp {
         hn::IfThenElse(hn::And(hn::Eq(a, a), hn::Eq(b, b)), m, s));
   }
 };
+// 1.4 ULP where the larger is not negative: nothing cancels there, and float
+// will do. m + log(1 + y) with y = e^x, x the difference; its logarithm is
+// 2 artanh(y / (2 + y)). x, y and the quotient are kept with what they lose by
+// rounding.
 HWY_INLINE Vec<float> logaddexp(Vec<float> a, Vec<float> b) {
+#if HWY_NATIVE_FMA
+  const Tag<float> d;
+  const auto zero = hn::Zero(d), one = num<float>(1), two = num<float>(2);
+  const auto m = hn::Max(a.v, b.v), low = hn::Min(a.v, b.v);
+  const auto x = hn::Sub(low, m);
+  const auto back = hn::Sub(x, low);
+  auto lost = hn::Sub(hn::Sub(low, hn::Sub(x, back)), hn::Add(m, back));
+  lost = hn::IfThenElseZero(hn::Lt(hn::Abs(lost), one), lost);  // NaN: of inf
+  const auto clamped = hn::Max(num<float>(-104), x);
+  const auto e = nearest<float>(clamped, num<float>(1.4426950408889634));
+  const auto r = minus_ln2(clamped, e.n);
+  const auto p1 = poly<float>(r,
+                              1,
+                              0x1.fffffcp-2,
+                              0x1.55549p-3,
+                              0x1.5558f4p-5,
+                              0x1.123a6ap-7,
+                              0x1.6a2348p-10);
+  const auto p = hn::MulAdd(p1, r, one);
+  const auto p_low = hn::MulAdd(p, lost, hn::MulAdd(p1, r, hn::Sub(one, p)));
+  const auto y = times_power_of_two(p, e);
+  const auto y_low = times_power_of_two(p_low, e);
+  const auto sum = hn::Add(y, two);
+  const auto sum_low = hn::Add(hn::Sub(y, hn::Sub(sum, two)), y_low);
+  const auto s = hn::Div(y, sum);
+  const auto rest =
+      hn::Add(hn::NegMulAdd(s, sum, y), hn::NegMulAdd(s, sum_low, y_low));
+  // 1 / (2 + y) is (1 - s) / 2, and twice the quotient is wanted.
+  const auto z = hn::Mul(s, s);
+  const auto q = poly<float>(z,
+                             0x1.555558p-1,
+                             0x1.999706p-2,
+                             0x1.25006ep-2,
+                             0x1.b78ad2p-3,
+                             0x1.ef36b2p-3);
+  const auto log_low =
+      hn::MulAdd(rest, hn::Sub(one, s), hn::Mul(hn::Mul(s, z), q));
+  const auto result = hn::Add(m, hn::Add(hn::Add(s, s), log_low));
+  const auto both = hn::Add(a.v, b.v);  // NaN if one of them is
+  const auto usual = hn::And(hn::And(hn::Ge(m, zero), hn::Eq(both, both)),
+                             hn::Lt(m, infinity<float>()));
+  if (HWY_LIKELY(hn::AllTrue(d, usual))) return {result};
+  return {hn::IfThenElse(usual, result, wide<WideLogaddexp>(a, b).v)};
+#else  // what is lost cannot be told
   return wide<WideLogaddexp>(a, b);
+#endif
 }
 
 // 0.7 ULP: x times a polynomial in w = -log(1 - x^2), or in its root.

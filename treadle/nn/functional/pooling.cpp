@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/ops/banded.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
@@ -52,6 +53,14 @@ Shape lengths_for(std::string_view op, const array& x, const Shape& size) {
   return out;
 }
 
+// Where window i of `size` over n elements begins and ends.
+int64_t window_begin(int64_t n, int64_t size, int64_t i) {
+  return i * n / size;
+}
+int64_t window_end(int64_t n, int64_t size, int64_t i) {
+  return ((i + 1) * n + size - 1) / size;
+}
+
 // Windows of one axis, all as wide as the widest: (size, width) numbers of
 // elements, and whether they belong to the window.
 struct Windows {
@@ -60,8 +69,8 @@ struct Windows {
   std::vector<uint8_t> inside;
 
   Windows(int64_t n, int64_t size) : size(size) {
-    auto first = [&](int64_t i) { return i * n / size; };
-    auto end = [&](int64_t i) { return ((i + 1) * n + size - 1) / size; };
+    auto first = [&](int64_t i) { return window_begin(n, size, i); };
+    auto end = [&](int64_t i) { return window_end(n, size, i); };
     for (int64_t i = 0; i < size; ++i) {
       width = std::max(width, end(i) - first(i));
     }
@@ -74,7 +83,19 @@ struct Windows {
   }
 };
 
-array pooled_along(const array& x, int axis, int64_t size, PoolKind kind) {
+// The mean over each window.
+Band means_of(int64_t n, int64_t size) {
+  Band band;
+  band.in = n;
+  for (int64_t i = 0; i < size; ++i) {
+    const int64_t first = window_begin(n, size, i);
+    const int64_t width = window_end(n, size, i) - first;
+    band.add(first, std::vector<double>(size_t(width), 1 / double(width)));
+  }
+  return band;
+}
+
+array max_along(const array& x, int axis, int64_t size) {
   const Windows w(x.shape(axis), size);
   const Shape both{w.size, w.width};
   const array values = take(x, array::from(w.index.data(), both), axis);
@@ -83,15 +104,11 @@ array pooled_along(const array& x, int axis, int64_t size, PoolKind kind) {
   along[size_t(axis) + 1] = w.width;
   const array inside =
       astype(reshape(array::from(w.inside.data(), both), along), bool_);
-  if (kind == PoolKind::max) {
-    const array lowest =
-        is_floating(x.dtype())
-            ? full({}, -std::numeric_limits<double>::infinity(), x.dtype())
-            : array(min(x));
-    return max(select(inside, values, lowest), axis + 1);
-  }
-  const array count = sum(astype(inside, values.dtype()), axis + 1, false);
-  return sum(select(inside, values, 0), axis + 1) / count;
+  const array lowest =
+      is_floating(x.dtype())
+          ? full({}, -std::numeric_limits<double>::infinity(), x.dtype())
+          : array(min(x));
+  return max(select(inside, values, lowest), axis + 1);
 }
 
 array pooled(std::string_view op,
@@ -109,10 +126,17 @@ array pooled(std::string_view op,
   if (even) {
     return kind == PoolKind::max ? max_pool(x, window) : avg_pool(x, window);
   }
-  array y = kind == PoolKind::max ? x : astype(x, at_least_float(x.dtype()));
+  if (kind == PoolKind::mean) {
+    std::vector<Band> bands;
+    for (size_t a = 0; a < wanted.size(); ++a)
+      bands.push_back(means_of(x.shape(int(a) + 1), wanted[a]));
+    return banded_product(
+        astype(x, at_least_float(x.dtype())), 1, std::move(bands));
+  }
+  array y = x;
   for (size_t a = 0; a < wanted.size(); ++a) {
     if (y.shape(int(a) + 1) == wanted[a]) continue;
-    y = pooled_along(y, int(a) + 1, wanted[a], kind);
+    y = max_along(y, int(a) + 1, wanted[a]);
   }
   return y;
 }

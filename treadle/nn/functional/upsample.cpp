@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
-#include "treadle/ops/elementwise.h"
+#include "treadle/ops/banded.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/views.h"
 
@@ -157,6 +157,23 @@ array vector_of(const std::vector<int32_t>& v) {
   return array::from(v.data(), {int64_t(v.size())});
 }
 
+// The taps of each result element in the order of what they read.
+Band band_of(const std::vector<Tap>& taps, int64_t n, int64_t results) {
+  Band band;
+  band.in = n;
+  for (size_t i = 0; i < size_t(results); ++i) {
+    int64_t low = n, high = 0;
+    for (const Tap& t : taps) {
+      low = std::min<int64_t>(low, t.index[i]);
+      high = std::max<int64_t>(high, t.index[i] + 1);
+    }
+    std::vector<double> entries(size_t(std::max<int64_t>(high - low, 0)));
+    for (const Tap& t : taps) entries[size_t(t.index[i] - low)] += t.weight[i];
+    band.add(low, entries);
+  }
+  return band;
+}
+
 using Taps = std::function<std::vector<Tap>(int64_t n, double scale)>;
 
 array interpolate(std::string_view op,
@@ -170,25 +187,18 @@ array interpolate(std::string_view op,
             "align_corners to false.");
   }
   const Scales scale = scales_for(op, x, given);
-  array y = x;
+  std::vector<Band> bands;
   for (size_t a = 0; a < scale.size(); ++a) {
-    const int axis = int(a) + 1;
-    Shape along(x.shape().size(), 1);
-    along[a + 1] = -1;
-    array sum;
-    for (const Tap& tap : taps_of(x.shape(axis), scale[a])) {
-      const array w = reshape(
-          array::from(tap.weight.data(), {int64_t(tap.weight.size())}), along);
-      const array part = take(y, vector_of(tap.index), axis) * w;
-      sum = sum.null() ? part : sum + part;
-    }
-    y = sum.null() ? take(y, vector_of({}), axis) * 1.0f : sum;
+    const int64_t n = x.shape(int(a) + 1);
+    bands.push_back(
+        band_of(taps_of(n, scale[a]), n, scaled_length(n, scale[a])));
   }
-  return y;
+  return banded_product(
+      astype(x, promote_types(x.dtype(), float32)), 1, std::move(bands));
 }
 
-array nearest_along(const array& x, int axis, double scale) {
-  const int64_t n = x.shape(axis), m = scaled_length(n, scale);
+std::vector<int32_t> nearest(int64_t n, double scale) {
+  const int64_t m = scaled_length(n, scale);
   std::vector<int32_t> index;
   const float step = float(double(n) / double(m));
   for (int64_t i = 0; i < m; ++i) {
@@ -196,7 +206,7 @@ array nearest_along(const array& x, int axis, double scale) {
                            : float(i) * step;
     index.push_back(std::clamp<int32_t>(int32_t(at), 0, int32_t(n - 1)));
   }
-  return take(x, vector_of(index), axis);
+  return index;
 }
 
 // Each element `times` times along an axis.
@@ -211,13 +221,29 @@ array repeated(const array& x, int axis, int64_t times) {
 
 array upsample_nearest(const array& x, const Scales& given) {
   const Scales scale = scales_for("upsample_nearest", x, given);
+  const bool by_band = x.dtype() == float32 || x.dtype() == float64;
+  std::vector<Band> bands;
   array y = x;
   for (size_t a = 0; a < scale.size(); ++a) {
     const int axis = int(a) + 1;
-    y = scale[a] == std::floor(scale[a]) ? repeated(y, axis, int64_t(scale[a]))
-                                         : nearest_along(y, axis, scale[a]);
+    const int64_t n = x.shape(axis);
+    const bool whole = scale[a] == std::floor(scale[a]);
+    if (by_band) {
+      Band band;
+      band.in = n;
+      const int64_t times = int64_t(scale[a]);
+      if (whole) {
+        for (int64_t i = 0; i < n * times; ++i) band.add(i / times, {1});
+      } else {
+        for (int32_t i : nearest(n, scale[a])) band.add(i, {1});
+      }
+      bands.push_back(std::move(band));
+    } else {
+      y = whole ? repeated(y, axis, int64_t(scale[a]))
+                : take(y, vector_of(nearest(n, scale[a])), axis);
+    }
   }
-  return y;
+  return by_band ? banded_product(x, 1, std::move(bands)) : y;
 }
 
 array upsample_linear(const array& x,
