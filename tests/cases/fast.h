@@ -60,11 +60,12 @@ inline std::vector<OpCase> fast_cases() {
        [](A x) { return nn::group_norm(x[0], 2, x[1], {}); },
        {{{3, 8}}, {{8}}}},
       {"instance_norm",
-       [](A x) { return nn::instance_norm(x[0], x[1], x[2]); },
-       {{{2, 3, 5, 4}}, {{4}}, {{4}}}},
+       // Times something: the sum of its squares alone would be constant.
+       [](A x) { return x[3] * nn::instance_norm(x[0], x[1], x[2]); },
+       {{{2, 3, 5, 4}}, {{4}}, {{4}}, {{2, 3, 5, 4}}}},
       {"instance_norm_plain",
-       [](A x) { return nn::instance_norm(x[0], {}, {}); },
-       {{{2, 6, 3}}}},
+       [](A x) { return x[1] * nn::instance_norm(x[0], {}, {}); },
+       {{{2, 6, 3}}, {{2, 6, 3}}}},
       {"upsample_linear",
        [](A x) {
          return nn::upsample_linear(x[0], {2.0, 1.5});
