@@ -7,7 +7,6 @@
 #include "treadle/base/error.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
-#include "treadle/ops/index.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -201,6 +200,44 @@ int64_t source_of(int64_t p, int64_t n, PadMode mode) {
   return p < n ? p : period - p - (1 - turn);
 }
 
+// What stands in `count` places from `first` on, all on one side of x's own:
+// slices of x along the axis, each of which goes one way.
+void add_margin(const array& x,
+                int axis,
+                int64_t first,
+                int64_t count,
+                PadMode mode,
+                StreamOrDevice s,
+                Arrays* parts) {
+  const int64_t n = x.shape(axis);
+  const auto at = [&](int64_t p) { return source_of(p, n, mode); };
+  while (count > 0) {
+    const int64_t from = at(first);
+    const int64_t step = count > 1 ? at(first + 1) - from : 1;
+    int64_t length = 1;
+    while (length < count &&
+           at(first + length) - at(first + length - 1) == step)
+      ++length;
+    Shape start(x.shape().size(), 0), stop = x.shape(),
+                                      steps(x.shape().size(), 1);
+    start[size_t(axis)] = from;
+    if (step == 0) {
+      stop[size_t(axis)] = from + 1;
+      Shape wide = x.shape();
+      wide[size_t(axis)] = length;
+      parts->push_back(broadcast_to(slice(x, start, stop, steps, s), wide, s));
+    } else {
+      steps[size_t(axis)] = step;
+      // Before the first element is -n - 1.
+      const int64_t end = from + length * step;
+      stop[size_t(axis)] = end < 0 ? -n - 1 : end;
+      parts->push_back(slice(x, start, stop, steps, s));
+    }
+    first += length;
+    count -= length;
+  }
+}
+
 }  // namespace
 
 array pad(const array& x,
@@ -237,10 +274,12 @@ array pad(const array& x,
       y = pad(y, before, behind, s);
       continue;
     }
-    std::vector<int64_t> from;
-    for (int64_t p = -low[i]; p < n + high[i]; ++p)
-      from.push_back(source_of(p, n, mode));
-    y = take(y, array::from(from.data(), {int64_t(from.size())}), int(i), s);
+    const int axis = int(i);
+    Arrays parts;
+    add_margin(y, axis, -low[i], low[i], mode, s, &parts);
+    parts.push_back(y);
+    add_margin(y, axis, n, high[i], mode, s, &parts);
+    y = concatenate(parts, axis, s);
   }
   return y;
 }
