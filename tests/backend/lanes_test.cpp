@@ -292,6 +292,34 @@ TEST_P(OnEveryTarget, EveryRowAgreesWithItsScalarOnEveryLane) {
   }
 }
 
+TEST_P(OnEveryTarget, IntegersDivideAtTheEdgesOfTheirRange) {
+  std::vector<uint32_t> edges;
+  for (uint32_t v :
+       {0u, 1u, 2u, 3u, 7u, 0x7ffffffeu, 0x7fffffffu, 0x80000000u}) {
+    for (uint32_t x : {v, 0u - v, ~v, 0x55555555u / (v + 1)})
+      edges.push_back(x);
+  }
+  std::vector<uint32_t> a, b;
+  for (uint32_t x : edges) {
+    for (uint32_t y : edges) a.push_back(x), b.push_back(y);
+  }
+  const size_t n = a.size();
+  std::vector<uint32_t> got(n), want(n);
+  for (Row row : {Row::floor_divide, Row::remainder}) {
+    for (Lane lane : {Lane::i32, Lane::u32}) {
+      fn(lane_table(), row, lane)(
+          n, got.data(), a.data(), b.data(), nullptr, 0);
+      fn(scalar_table(), row, lane)(
+          n, want.data(), a.data(), b.data(), nullptr, 0);
+      for (size_t i = 0; i < n; ++i) {
+        EXPECT_EQ(got[i], want[i])
+            << info(row).name << " on " << plan::name_of(lane) << " of " << a[i]
+            << ", " << b[i];
+      }
+    }
+  }
+}
+
 TEST_P(OnEveryTarget, AValueDoesNotDependOnWhereItsRunBegins) {
   for (Row row : kAllRows) {
     const RowInfo& r = info(row);

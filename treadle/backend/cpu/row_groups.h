@@ -65,7 +65,7 @@ constexpr bool is_function(Row row) {
   }
 }
 
-// Integer rows that stay scalar.
+// Slow integer rows: powers are scalar, the others for 64 bits alone.
 constexpr bool is_division(Row row) {
   switch (row) {
     case Row::floor_divide:

@@ -1,4 +1,4 @@
-// Vector code of the integer rows; division and powers are scalar.
+// Vector code of the integer rows; powers are scalar, and division of 64 bits.
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -25,15 +25,22 @@ struct Covers {
   }
 };
 
+struct CoversShort {
+  static constexpr bool has(Row row) {
+    return Covers::has(row) || row == Row::floor_divide ||
+           row == Row::remainder;
+  }
+};
+
 // Truth values live in u32.
 struct CoversLogical {
   static constexpr bool has(Row row) {
-    return Covers::has(row) || info(row).rule == Rule::logical;
+    return CoversShort::has(row) || info(row).rule == Rule::logical;
   }
 };
 
 void fill(LaneTable* t) {
-  fill_rows<int32_t, Covers>(t, plan::Lane::i32);
+  fill_rows<int32_t, CoversShort>(t, plan::Lane::i32);
   fill_rows<int64_t, Covers>(t, plan::Lane::i64);
   fill_rows<uint32_t, CoversLogical>(t, plan::Lane::u32);
   fill_rows<uint64_t, Covers>(t, plan::Lane::u64);

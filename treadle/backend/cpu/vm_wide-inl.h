@@ -1,6 +1,7 @@
 // The rest of the lane vocabulary for vectors of floats: functions that compute
 // in double vectors of half the lanes ("wide") and round once, which gives
-// 0.501 ULP over the whole line with plain formulas.
+// 0.501 ULP over the whole line with plain formulas. Division of 32-bit
+// integers is wide too.
 #include <cmath>
 #include <cstdint>
 
@@ -476,6 +477,54 @@ HWY_INLINE Vec<float> remainder(Vec<float> a, Vec<float> b) {
   if (HWY_LIKELY(hn::AllTrue(Tag<float>(), usual))) return {y};
   return {hn::IfThenElse(
       usual, y, lane_by_lane<float>(scalar_remainder, a.v, b.v))};
+}
+
+// Division of 32-bit integers, exact: a quotient of two of them is further from
+// the next whole number than its rounding in double moves it. By 0 gives 0.
+HWY_INLINE Raw<double> double_of(hn::Vec<hn::Rebind<int32_t, Tag<double>>> x) {
+  return hn::PromoteTo(Tag<double>(), x);
+}
+HWY_INLINE Raw<double> double_of(hn::Vec<hn::Rebind<uint32_t, Tag<double>>> x) {
+  // As the low bits of 2^52.
+  const Tag<uint64_t> du;
+  const auto bits =
+      hn::Or(hn::PromoteTo(du, x), hn::Set(du, 0x4330000000000000));
+  return hn::Sub(hn::BitCast(Tag<double>(), bits), num<double>(0x1p52));
+}
+// The low 32 bits of a whole number below 2^51, which wraps -2^31 / -1.
+HWY_INLINE auto low_bits(Raw<double> x) {
+  const hn::Rebind<uint32_t, Tag<double>> dh;
+  const auto magic = hn::Add(x, num<double>(0x1.8p52));
+  return hn::TruncateTo(dh, hn::BitCast(Tag<uint64_t>(), magic));
+}
+struct WideQuotient {
+  static HWY_INLINE Raw<double> of(Raw<double> a, Raw<double> b) {
+    return hn::Floor(hn::Div(a, b));
+  }
+};
+template <class F, class T>
+HWY_INLINE Vec<T> wide_integer(Vec<T> a, Vec<T> b) {
+  const Tag<T> d;
+  const hn::Rebind<T, Tag<double>> dh;
+  const auto lo = F::of(double_of(hn::LowerHalf(dh, a.v)),
+                        double_of(hn::LowerHalf(dh, b.v)));
+  const auto hi = F::of(double_of(hn::UpperHalf(dh, a.v)),
+                        double_of(hn::UpperHalf(dh, b.v)));
+  const auto y =
+      hn::BitCast(d, hn::Combine(Tag<uint32_t>(), low_bits(hi), low_bits(lo)));
+  return {hn::IfThenZeroElse(hn::Eq(b.v, hn::Zero(d)), y)};
+}
+HWY_INLINE Vec<int32_t> floor_div(Vec<int32_t> a, Vec<int32_t> b) {
+  return wide_integer<WideQuotient>(a, b);
+}
+HWY_INLINE Vec<uint32_t> floor_div(Vec<uint32_t> a, Vec<uint32_t> b) {
+  return wide_integer<WideQuotient>(a, b);
+}
+HWY_INLINE Vec<int32_t> remainder(Vec<int32_t> a, Vec<int32_t> b) {
+  return wide_integer<WideRemainder>(a, b);
+}
+HWY_INLINE Vec<uint32_t> remainder(Vec<uint32_t> a, Vec<uint32_t> b) {
+  return wide_integer<WideRemainder>(a, b);
 }
 
 }  // namespace vm
