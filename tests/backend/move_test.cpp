@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "treadle/backend/cpu/create.h"
 #include "treadle/backend/cpu/ref/create.h"
 #include "treadle/backend/cpu/ref/move.h"
 #include "treadle/ops/create.h"
@@ -127,6 +128,12 @@ std::vector<Tensor> layouts(Dtype d) {
       n({1, 60}).stretched(0, 40),
       n({1, 1}).stretched(0, 40).stretched(1, 9),
       n({9, 1, 20}).stretched(1, 11).transposed({2, 1, 0}),
+      n({300, 1}).stretched(1, 2),
+      n({70, 50, 1}).stretched(2, 3),
+      n({9000, 1}).stretched(1, 16),
+      n({900, 20}).sliced(1, 3, 1, 4),
+      n({40, 30, 20}).sliced(2, 3, 1, 8),
+      n({400, 60}).sliced(1, 59, -3, 16),
   };
 }
 
@@ -246,13 +253,18 @@ TEST(Concatenate, IsThatOfTheReference) {
   }
 }
 
-template <class T>
-std::vector<T> range(double start, double step, int64_t count) {
+Arange arange_of(Dtype dtype, double start, double step, int64_t count) {
   Arange op;
-  op.dtype = dtype_of<T>;
+  op.dtype = dtype;
   op.start = start;
   op.step = step;
   op.count = count;
+  return op;
+}
+
+template <class T>
+std::vector<T> range(double start, double step, int64_t count) {
+  const Arange op = arange_of(dtype_of<T>, start, step, count);
   return run(backend::cpu::ref_arange(), op, {})[0].values<T>();
 }
 
@@ -266,6 +278,26 @@ TEST(Arange, IntegersConvertStartAndStepFirstAndWrap) {
   EXPECT_EQ(range<uint8_t>(0, 7, 43)[42], 38);
   EXPECT_EQ(range<int64_t>(5, -2, 4), (std::vector<int64_t>{5, 3, 1, -1}));
   EXPECT_EQ(range<int32_t>(3, 1, 0).size(), 0u);
+}
+
+TEST(Arange, VectorsHaveTheBitsOfTheReferenceForAnyNumberOfThreads) {
+  for (Dtype d : {float32, int32, uint32}) {
+    // The last is written past the caches.
+    for (int64_t count : {0, 1, 7, 16, 17, 1000, 300001, (9 << 18) + 5}) {
+      for (auto [start, step] : {std::pair(0.0, 1.0),
+                                 std::pair(-3.7, 0.1),
+                                 std::pair(5.0, -1e4),
+                                 std::pair(1e9, 3.5)}) {
+        const Arange op = arange_of(d, start, step, count);
+        const Tensor want = run(backend::cpu::ref_arange(), op, {})[0];
+        for (int threads : {1, 2, 4}) {
+          EXPECT_TRUE(run(backend::cpu::arange(), op, {}, threads)[0].bytes() ==
+                      want.bytes())
+              << name_of(d) << ' ' << count << ' ' << start;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

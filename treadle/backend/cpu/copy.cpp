@@ -73,6 +73,90 @@ void copy_row(
   }
 }
 
+// Rows of at most this many elements are copied by loops over two axes, because
+// walking to the next takes longer than copying one.
+constexpr int64_t kShortRow = 16;
+
+// Rows of N elements, one behind the other in the result and, unless they
+// repeat one element, in the source.
+template <class T, int N>
+void copy_short(const T* from,
+                int64_t from_step,
+                T* to,
+                int64_t to_step,
+                int64_t rows,
+                bool repeats) {
+  for (int64_t r = 0; r < rows; ++r, from += from_step, to += to_step) {
+    if (repeats) {
+      const T v = *from;
+      for (int i = 0; i < N; ++i) to[i] = v;
+    } else {
+      std::memcpy(to, from, N * sizeof(T));
+    }
+  }
+}
+
+// A matrix, with the steps of both axes.
+template <class T>
+void copy_matrix(const T* from,
+                 const int64_t (&from_step)[2],
+                 T* to,
+                 const int64_t (&to_step)[2],
+                 int64_t rows,
+                 int64_t n) {
+  if (to_step[1] == 1 && (from_step[1] == 0 || from_step[1] == 1)) {
+    const auto all = [&]<int N>() {
+      copy_short<T, N>(
+          from, from_step[0], to, to_step[0], rows, from_step[1] == 0);
+    };
+    switch (n) {
+      case 2:
+        return all.template operator()<2>();
+      case 3:
+        return all.template operator()<3>();
+      case 4:
+        return all.template operator()<4>();
+      case 8:
+        return all.template operator()<8>();
+      case 16:
+        return all.template operator()<16>();
+      default:
+        break;
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < n; ++i) {
+      to[r * to_step[0] + i * to_step[1]] =
+          from[r * from_step[0] + i * from_step[1]];
+    }
+  }
+}
+
+template <class T>
+void copy_short_rows(const Job& j, int threads) {
+  const size_t last = j.shape.size() - 1;
+  const int64_t n = j.shape[last], axis = j.shape[last - 1];
+  Shape shape = j.shape;
+  Strides strides[2] = {j.strides[0], j.strides[1]};
+  shape.pop_back();
+  for (Strides& s : strides) s.pop_back();
+  parallel_for(threads, size_of(shape), [&](int64_t begin, int64_t end) {
+    Rows<2> r(shape, strides);
+    r.skip(begin / axis);
+    for (int64_t at = begin % axis; begin < end; at = 0, r.next()) {
+      const int64_t rows = std::min(axis - at, end - begin);
+      copy_matrix(
+          reinterpret_cast<const T*>(j.from) + r.offset(0) + at * r.step(0),
+          {r.step(0), j.strides[0][last]},
+          reinterpret_cast<T*>(j.to) + r.offset(1) + at * r.step(1),
+          {r.step(1), j.strides[1][last]},
+          rows,
+          n);
+      begin += rows;
+    }
+  });
+}
+
 // Row by row. Few long rows are cut, many are dealt out whole.
 template <class T>
 void copy_rows(const Job& j) {
@@ -81,6 +165,7 @@ void copy_rows(const Job& j) {
   const int64_t length = j.shape.empty() ? 1 : j.shape.back();
   const int64_t rows = size_of(j.shape) / length;
   const int threads = threads_for(j.threads, j.bytes());
+  if (length <= kShortRow && rows > 1) return copy_short_rows<T>(j, threads);
   if (rows < 4 * threads) {
     for (Rows<2> r(j.shape, j.strides); r.more(); r.next()) {
       parallel_for(threads, length, [&](int64_t begin, int64_t end) {

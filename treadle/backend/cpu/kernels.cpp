@@ -4,6 +4,7 @@
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/banded.h"
 #include "treadle/backend/cpu/conv_matmul.h"
+#include "treadle/backend/cpu/create.h"
 #include "treadle/backend/cpu/cumulative.h"
 #include "treadle/backend/cpu/fft.h"
 #include "treadle/backend/cpu/join_indices.h"
@@ -96,7 +97,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<SliceUpdate>({slice_update(), ref_slice_update()});
   table.add<Pad>({pad(), ref_pad()});
   table.add<Concatenate>({concatenate(), ref_concatenate()});
-  table.add<Arange>({ref_arange()});
+  table.add<Arange>({arange(), ref_arange()});
   table.add<RandomBits>({random_bits(), ref_random_bits()});
   table.add<JoinIndices>({join_indices()});
   table.add<Take>({take(), ref_take()});

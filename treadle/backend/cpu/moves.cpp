@@ -187,6 +187,19 @@ TREADLE_MOVE(U32ToU64, HalfU32, DU64, hn::PromoteTo(DU64(), x))
 TREADLE_MOVE(U64ToU32, DU64, HalfU32, hn::TruncateTo(HalfU32(), x))
 #undef TREADLE_MOVE
 
+void real_of_complex(size_t n, void* out, const void* in) {
+  const D32 d;
+  const size_t lanes = hn::Lanes(d);
+  auto* x = static_cast<const float*>(in);
+  auto* y = static_cast<float*>(out);
+  for (; n >= lanes; n -= lanes, x += 2 * lanes, y += lanes) {
+    Raw<float> re, im;
+    hn::LoadInterleaved2(d, x, re, im);
+    hn::StoreU(re, d, y);
+  }
+  for (size_t i = 0; i < n; ++i) y[i] = x[2 * i];
+}
+
 template <class T>
 void expand_lanes(size_t rows, size_t n, T* y, const T* x) {
   const Tag<T> d;
@@ -263,6 +276,7 @@ void fill(LaneTable* t) {
   convert(Lane::f32, int32, move<F32ToI32>);
   convert(Lane::f32, float64, move<F32ToF64>);
   convert(Lane::f64, float32, move<F64ToF32>);
+  convert(Lane::c64, float32, real_of_complex);
   convert(Lane::i32, float32, move<I32ToF32>);
   convert(Lane::i32, float64, move<I32ToF64>);
   convert(Lane::i32, int64, move<I32ToI64>);
