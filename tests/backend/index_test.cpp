@@ -77,6 +77,20 @@ TEST(Take, AnIndexOutsideTheAxisIsAnError) {
   }
 }
 
+TEST(Take, VectorsFindAnIndexOutside) {
+  Tensor x = Tensor::numbers(float32, {1000});
+  for (int64_t at : {0, 40, 99}) {
+    Tensor i = Tensor::of<int32_t>(std::vector<int32_t>(100, -1000), {100});
+    EXPECT_EQ(run(take(), op_at<Take>(0), {x, i})[0].values<float>()[99],
+              x.values<float>()[0]);
+    for (int32_t bad : {1000, -1001, INT32_MAX, INT32_MIN}) {
+      reinterpret_cast<int32_t*>(i.memory->data())[at] = bad;
+      EXPECT_THROW(run(take(), op_at<Take>(0), {x, i}), std::out_of_range)
+          << bad << " at " << at;
+    }
+  }
+}
+
 TEST(TakeAlongAxis, ReadsOneElementPerIndex) {
   Tensor x =
       Tensor::of<int32_t>({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, {3, 4});

@@ -3,11 +3,13 @@
 #include "treadle/backend/cpu/take.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "treadle/backend/common/walk.h"
 #include "treadle/backend/cpu/index.h"
 #include "treadle/backend/cpu/parallel.h"
+#include "treadle/backend/cpu/take_words.h"
 
 namespace treadle::backend::cpu {
 
@@ -25,6 +27,15 @@ struct Taking {
   const T* from;
   T* to;
 
+  // Runs of so many are worth vectors.
+  static constexpr int64_t kWords = 32;
+  // Whether offsets in a vector's stretch of x fit 32 bits.
+  bool in_words(int64_t x_step, int64_t step) const {
+    constexpr int64_t most = int64_t{1} << 30;
+    return std::abs(x_step) * 64 < most && w.length > 0 && w.length < most &&
+           std::abs(step) < most / w.length;
+  }
+
   // y[k] = x[k x_step + index[k] step]; what lies outside is looked up at 0,
   // and reported at the end.
   template <class I>
@@ -37,6 +48,22 @@ struct Taking {
               int64_t y_step) const {
     const int64_t step = w.step, length = w.length;
     bool wrong = false;
+    if constexpr (sizeof(T) == 4 && std::is_same_v<I, int32_t>) {
+      if (n >= kWords && index_step == 1 && y_step == 1 &&
+          in_words(x_step, step)) {
+        if (take_words(reinterpret_cast<const uint32_t*>(x),
+                       x_step,
+                       index,
+                       n,
+                       step,
+                       length,
+                       reinterpret_cast<uint32_t*>(y))) {
+          return;
+        }
+        for (int64_t k = 0; k < n; ++k)
+          checked_index(op, static_cast<int64_t>(index[k]), length);
+      }
+    }
     const auto one = [&](int64_t k, I given) {
       int64_t i = static_cast<int64_t>(given);
       i += i < 0 ? length : 0;
