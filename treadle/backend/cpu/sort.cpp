@@ -245,6 +245,35 @@ size_t argsort_workspace(const Task& task) {
 
 // searchsorted ----------------------------------------------------------------
 
+// Searches side by side: each waits for memory at every step.
+constexpr int64_t kSearches = 8;
+
+// For each of `count` values how many of x come before it. Halving without
+// branches, `first` being before the answer or on it.
+template <class T, class Before>
+void find_places(const T* x,
+                 int64_t n,
+                 const T* values,
+                 int64_t count,
+                 Before before,
+                 uint32_t* y) {
+  int64_t first[kSearches] = {};
+  T value[kSearches] = {};
+  std::copy_n(values, count, value);
+  while (n > 1) {
+    const int64_t half = n / 2;
+    for (int64_t i = 0; i < kSearches; ++i) {
+      const bool past = before(x[first[i] + half - 1], value[i]);
+      first[i] += half & -static_cast<int64_t>(past);
+    }
+    n -= half;
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const bool past = n > 0 && before(x[first[i]], value[i]);
+    y[i] = static_cast<uint32_t>(first[i] + past);
+  }
+}
+
 void run_searchsorted(const Task& task) {
   const bool right = static_cast<const SearchSorted&>(task.op).right;
   const Operand &sequence = task.in[0], &values = task.in[1];
@@ -256,19 +285,12 @@ void run_searchsorted(const Task& task) {
     const int64_t n = sequence.shape[0];
     // A step into memory costs more than a few bytes of a row.
     const int threads = threads_for(task.threads, count * 64);
+    const auto before = [&](const T& other, const T& value) {
+      return right ? !comes_before(value, other) : comes_before(other, value);
+    };
     parallel_for(threads, count, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        // Halving without branches: `first` is before the answer or on it.
-        const T* first = x;
-        for (int64_t left = n; left > 0;) {
-          const int64_t half = (left + 1) / 2;
-          const T& other = first[half - 1];
-          const bool before =
-              right ? !comes_before(v[i], other) : comes_before(other, v[i]);
-          first += before ? half : 0;
-          left = before ? left - half : half - 1;
-        }
-        y[i] = uint32_t(first - x);
+      for (int64_t i = begin; i < end; i += kSearches) {
+        find_places(x, n, v + i, std::min(kSearches, end - i), before, y + i);
       }
     });
   });
