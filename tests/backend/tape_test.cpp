@@ -135,6 +135,30 @@ TEST(Tape, OperandsMayHaveAnyStrides) {
   }
 }
 
+TEST(Tape, ANumberOfARowIsSpreadAlongIt) {
+  for (const Shape& space : {Shape{64, 256},
+                             Shape{700, 2},
+                             Shape{5, 6, 7, 3},
+                             Shape{16, 16, 16, 16},
+                             Shape{3, 9, 1500}}) {
+    for (Dtype dtype : {bool_, int8, bfloat16, float32, float64, complex64}) {
+      TapeMaker t;
+      const auto x = t.load(dtype), y = t.load(dtype), z = t.load(dtype);
+      const Row row = dtype == bool_ ? Row::maximum : Row::add;
+      t.store(t.row(row, t.row(row, x, y), z));
+      Shape ends = space, firsts = space;
+      ends.back() = 1;
+      firsts.front() = 1;
+      expect_meaning(t.op(),
+                     space,
+                     {naturals(dtype, ends, 1).broadcast(space),
+                      naturals(dtype, space, 2),
+                      naturals(dtype, firsts, 3).broadcast(space)},
+                     0);
+    }
+  }
+}
+
 TEST(Tape, TurnedOperandsAreReadByBlocksOfRows) {
   for (const Shape& space :
        {Shape{300, 700}, Shape{100, 1500}, Shape{67, 3001}}) {

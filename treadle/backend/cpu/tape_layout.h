@@ -3,6 +3,7 @@
 // number of threads, so that results do not depend on that.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "treadle/backend/cpu/tape_program.h"
@@ -66,6 +67,19 @@ struct TapeLayout {
   }
   int64_t inner_offset(int operand, int64_t col) const {
     return offset(inner, inner_strides, operand, col);
+  }
+  // Calls visit(k, offset of row first + k) for each of `count` rows.
+  template <class F>
+  void for_rows(int operand, int64_t first, int64_t count, F visit) const {
+    const int64_t last = outer[outer.size() - 1];
+    const int64_t step = outer_strides[(operand + 1) * outer.size() - 1];
+    for (int64_t k = 0; k < count;) {
+      const int64_t from = outer_offset(operand, first + k);
+      const int64_t end = outer.size() == 1
+                              ? count
+                              : std::min(count, k + last - (first + k) % last);
+      for (int64_t at = from; k < end; ++k, at += step) visit(k, at);
+    }
   }
   // Strides of an operand along the merged axes.
   const int64_t* inner_of(int operand) const {

@@ -16,8 +16,18 @@ void copy_elements(
       std::memcpy(out + i, from, sizeof(T));
     }
   };
+  const int64_t bytes = n * size;
   if (stride == size) {
-    std::memcpy(to, from, static_cast<size_t>(n * size));
+    std::memcpy(to, from, static_cast<size_t>(bytes));
+    return;
+  }
+  if (stride == 0 && bytes > 64) {
+    int64_t have = size;
+    std::memcpy(to, from, static_cast<size_t>(size));
+    for (; 2 * have <= bytes; have *= 2) {
+      std::memcpy(to + have, to, static_cast<size_t>(have));
+    }
+    std::memcpy(to + have, to, static_cast<size_t>(bytes - have));
     return;
   }
   switch (size) {
@@ -49,7 +59,7 @@ void TapeWorker::load(const Step& step, const TapeTile& t) {
       break;
     case Access::row_splat:
       if (!multi_) return run_splat(step, {t.row, 1, 0, 1});
-      break;
+      return load_splats(step, t);
     case Access::turned:
       from = turned_run(step.index, t);
       break;
@@ -138,8 +148,8 @@ void TapeWorker::gather(int operand, const TapeTile& t, char* to) const {
   const size_t axes = layout_.inner.size();
   const int64_t last = layout_.inner[axes - 1];
   const int64_t width = t.rows > 1 || multi_ ? layout_.row_length : t.n;
-  for (int64_t r = 0; r < t.rows; ++r) {
-    const char* row = o.data + layout_.outer_offset(operand, t.row + r);
+  layout_.for_rows(operand, t.row, t.rows, [&](int64_t, int64_t offset) {
+    const char* row = o.data + offset;
     for (int64_t i = 0; i < width;) {
       const int64_t col = t.col + i;
       const int64_t run =
@@ -152,26 +162,54 @@ void TapeWorker::gather(int operand, const TapeTile& t, char* to) const {
       to += run * o.size;
       i += run;
     }
+  });
+}
+
+// One element a row, repeated along it.
+void TapeWorker::load_splats(const Step& step, const TapeTile& t) {
+  gather_rows(step, t, step.copies ? temp_ : raw_);
+  if (!step.copies) step.move_fn(static_cast<size_t>(t.rows), temp_, raw_);
+  char* out = slot(step);
+  program_.table.expand(static_cast<size_t>(t.rows),
+                        static_cast<size_t>(layout_.row_length),
+                        step.size,
+                        out,
+                        temp_);
+  regs_[step.reg] = {out, false};
+}
+
+// The first element of each row.
+void TapeWorker::gather_rows(const Step& step,
+                             const TapeTile& t,
+                             char* to) const {
+  const TapeOperand& o = layout_.operands[step.index];
+  if (layout_.outer.size() == 1) {
+    return copy_elements(o.size,
+                         to,
+                         o.data + layout_.outer_offset(step.index, t.row),
+                         layout_.outer_strides[step.index],
+                         t.rows);
+  }
+  const auto copy = [&]<class T>(T*) {
+    layout_.for_rows(step.index, t.row, t.rows, [&](int64_t r, int64_t at) {
+      std::memcpy(to + r * int64_t(sizeof(T)), o.data + at, sizeof(T));
+    });
+  };
+  switch (o.size) {
+    case 1:
+      return copy(static_cast<uint8_t*>(nullptr));
+    case 2:
+      return copy(static_cast<uint16_t*>(nullptr));
+    case 4:
+      return copy(static_cast<uint32_t*>(nullptr));
+    default:
+      return copy(static_cast<uint64_t*>(nullptr));
   }
 }
 
 void TapeWorker::load_rows(const Step& step, const TapeTile& t) {
-  const TapeOperand& o = layout_.operands[step.index];
   char* out = rows_ + step.slot * row_bytes_;
-  char* to = step.copies ? out : raw_;
-  if (layout_.outer.size() == 1) {
-    copy_elements(o.size,
-                  to,
-                  o.data + layout_.outer_offset(step.index, t.row),
-                  layout_.outer_strides[step.index],
-                  t.rows);
-  } else {
-    for (int64_t r = 0; r < t.rows; ++r) {
-      std::memcpy(to + r * o.size,
-                  o.data + layout_.outer_offset(step.index, t.row + r),
-                  static_cast<size_t>(o.size));
-    }
-  }
+  gather_rows(step, t, step.copies ? out : raw_);
   if (!step.copies) step.move_fn(static_cast<size_t>(t.rows), out, raw_);
   regs_[step.reg] = {out, false};
 }

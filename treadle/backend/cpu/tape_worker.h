@@ -228,6 +228,8 @@ class TapeWorker {
   void gather(int operand, const TapeTile& t, char* to) const;
 
   // One element for each row of a tile.
+  void load_splats(const Step& step, const TapeTile& t);
+  void gather_rows(const Step& step, const TapeTile& t, char* to) const;
   void load_rows(const Step& step, const TapeTile& t);
 
   void reduce(const Step& step, const TapeTile& t);
