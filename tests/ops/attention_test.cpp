@@ -16,6 +16,8 @@ struct Form {
   bool sinks = false;
   int64_t rows = kRows;
 };
+// Blocks of 476 queries, and one of a single query behind them.
+constexpr int64_t kOneMore = 3 * 476 + 1;
 
 struct Result {
   Arrays values;  // the result, then the gradients
@@ -86,7 +88,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Form{"causal", {}, false, 900},  // all see a key
                       Form{"", {kRows, kKeys}},
                       Form{"", {1, kHeads, 1, kKeys}, true},
-                      Form{"", {kHeads, kRows, kKeys}}));
+                      Form{"", {kHeads, kRows, kKeys}},
+                      Form{"", {kOneMore, kKeys}, false, kOneMore}));
 
 // float32: the kernel for all but the mask, which is summed block by block.
 TEST(Attention, TheGradientOfAMaskDoesNotHoldTheScores) {

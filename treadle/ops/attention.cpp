@@ -268,7 +268,7 @@ Arrays AttentionGrad::expand(const Arrays& x) const {
     for (size_t i = 0; i < wrt.size(); ++i) {
       const bool by_key = wrt[i] == 1 || wrt[i] == 2;
       const bool by_query =
-          wrt[i] == 0 || (wrt[i] == 3 && op.has_mask() && g[i].shape(2) > 1);
+          wrt[i] == 0 || (wrt[i] == 3 && op.has_mask() && all[3].shape(2) > 1);
       if (by_key && b.keys < keys)
         g[i] = pad(g[i], {0, 0, 0, 0}, {0, 0, keys - b.keys, 0});
       if (by_query || parts[i].empty()) {
