@@ -130,8 +130,8 @@ TEST(Conv, SaysWhatIsWrong) {
               conv2d(x, ones({6, 3, 3, 3}));
             }),
             "[conv] input channels differ: got input float32 (1, 5, 5, 4) and "
-            "weight float32 (6, 3, 3, 3), groups=1; expected a weight "
-            "(C_out, ..., 4).");
+            "weight float32 (6, 3, 3, 3), groups=1; expected an input "
+            "(N, ..., 3), channels last.");
   EXPECT_EQ(
       message([&] {
         conv2d(x, w, {1, 1}, {0, 0}, {1, 1}, 3);

@@ -224,6 +224,19 @@ TEST(Autocast, ComposesWithVmapCompileAndItself) {
             0);
 }
 
+// The first call traces the function while autocast records, later ones do not.
+TEST(Autocast, CallsOfACompiledFunctionAreRewrittenAlikeFromTheFirstOn) {
+  const array x = values({6, 8}, 1), w = values({8, 8}, 2), b = values({8}, 3);
+  const ArraysFn f = [](const Arrays& a) {
+    return Arrays{matmul(matmul(a[0], a[1]) + a[2], a[1])};
+  };
+  const array plain = autocast(f)({x, w, b})[0];
+  const ArraysFn compiled = autocast(compile(f));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(largest_difference(compiled({x, w, b})[0], plain), 0) << i;
+  }
+}
+
 TEST(Autocast, RewritesStateThatTheFunctionReplaces) {
   const array x = values({64, 8}, 1);
   nn::Sequential model(nn::Linear(8, 4), nn::BatchNorm(4));

@@ -5,6 +5,7 @@
 #include "treadle/base/error.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/matmul.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -116,6 +117,11 @@ Shape ConvGeometry::output(const Shape& input, const Shape& weight) const {
     out.push_back((padded - reach) / stride[i] + 1);
   }
   return out;
+}
+
+bool is_product(const Op& op) {
+  return as<Matmul>(op) || as<Conv>(op) || as<ConvInputGrad>(op) ||
+         as<ConvWeightGrad>(op);
 }
 
 Specs Conv::infer(std::span<const Spec> in) const {
@@ -314,11 +320,11 @@ void check_operands(const array& x, const array& w, const ConvGeometry& g) {
   }
   if (x.shape(-1) / g.groups != w.shape(-1)) {
     invalid("conv",
-            fmt::format("input channels differ: {}, groups={}; expected a "
-                        "weight (C_out, ..., {}).",
+            fmt::format("input channels differ: {}, groups={}; expected an "
+                        "input (N, ..., {}), channels last.",
                         got(),
                         g.groups,
-                        x.shape(-1) / g.groups));
+                        w.shape(-1) * g.groups));
   }
 }
 

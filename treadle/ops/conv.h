@@ -68,6 +68,9 @@ struct ConvWeightGrad : OpBase<ConvWeightGrad> {
   TREADLE_RULES
 };
 
+// A matrix product, a convolution or one of its gradients.
+bool is_product(const Op& op);
+
 // input (N, ..., C), weight (O, ..., C / groups) -> (N, ..., O), both floating,
 // promoted to one dtype. Without `flip` this is a cross-correlation. A list may
 // be empty (its default), have one entry for all spatial axes, or one for each.

@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "treadle/ops/conv.h"
-#include "treadle/ops/matmul.h"
 
 namespace treadle::plan {
 
 namespace {
-
-bool is_product(const Op& op) {
-  return as<Matmul>(op) || as<Conv>(op) || as<ConvInputGrad>(op) ||
-         as<ConvWeightGrad>(op);
-}
 
 bool has_reduction(const Tape& tape) {
   return std::any_of(

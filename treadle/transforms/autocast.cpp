@@ -15,7 +15,6 @@
 #include "treadle/ops/conv.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
-#include "treadle/ops/matmul.h"
 #include "treadle/ops/pool.h"
 #include "treadle/ops/scan.h"
 #include "treadle/ops/views.h"
@@ -25,10 +24,7 @@ namespace treadle {
 
 namespace {
 
-bool is_product(const Op& op) {
-  return as<Matmul>(op) || as<Conv>(op) || as<ConvInputGrad>(op) ||
-         as<ConvWeightGrad>(op) || as<Attention>(op);
-}
+bool takes_short(const Op& op) { return is_product(op) || as<Attention>(op); }
 
 // Rows that neither leave the range of a short type nor lose much in it.
 bool follows(Row row) {
@@ -158,10 +154,19 @@ class Rewriter {
     Node* n = x.node();
     if (n->scalar) return fits(x.item<float>(), dtype_);
     if (x.ndim() == 0) return true;
-    if (!n->op || !as<Broadcast>(*n->op)) return false;
-    const Rewriter* outermost = this;
-    while (outermost->around_) outermost = outermost->around_;
-    return n->inputs()[0].node()->seq < outermost->first_seq_;
+    return n->op && as<Broadcast>(*n->op) && is_given(n->inputs()[0]);
+  }
+
+  // Was there before the function was called: a parameter. What stands for it
+  // in the body of a compiled function is one too, whenever that was traced.
+  bool is_given(array x) const {
+    for (const Rewriter* r = this; r; r = r->around_) {
+      if (x.node()->seq < r->first_seq_) continue;
+      const auto it = r->stands_for_.find(x.output());
+      if (it == r->stands_for_.end()) return false;
+      x = it->second;
+    }
+    return true;
   }
 
   // Nodes of this recording that `outputs` depend on, in program order. What a
@@ -226,7 +231,7 @@ class Rewriter {
     const Op& op = *n->op;
     const auto recorded = n->inputs();
     Arrays in;
-    if (is_product(op) && recorded[0].dtype() == float32) {
+    if (takes_short(op) && recorded[0].dtype() == float32) {
       for (const array& x : recorded) in.push_back(shortened(x));
       const Attention* attention = as<Attention>(op);
       if (attention && attention->mask == AttentionMask::additive &&
@@ -298,7 +303,7 @@ class Rewriter {
                         Rewriter* inside) {
     const size_t first = body.inputs.size() - captures.size();
     for (Node* n : inside->recorded(outputs)) {
-      if (!is_product(*n->op)) continue;
+      if (!takes_short(*n->op)) continue;
       for (const array& x : n->inputs()) {
         const array* root = &x;
         while (root->node()->op && root->node()->seq >= body.first_seq &&
@@ -321,6 +326,7 @@ class Rewriter {
     Rewriter inside(dtype_, body.first_seq, this);
     for (size_t i = 0; i < body.inputs.size(); ++i) {
       inside.put(body.inputs[i], at(n->inputs()[i]));
+      inside.stands_for_[body.inputs[i].output()] = n->inputs()[i];
     }
     give(n, inside.run(body.outputs));
   }
@@ -344,6 +350,7 @@ class Rewriter {
   uint64_t first_seq_;
   Rewriter* around_;
   Map now_, long_, short_;
+  Map stands_for_;  // inputs of a compiled function: its arguments
 };
 
 }  // namespace
