@@ -324,6 +324,33 @@ def test_a_gradient_of_another_shape_is_an_error_with_its_path():
         optim.AdamW(0.1).apply_gradients(gradients, parameters)
 
 
+@pytest.mark.parametrize("wrong", [(2, 4, 3), (3,), (1, 3), ()])
+def test_a_step_that_fails_leaves_nothing_behind(wrong):
+    parameters, optimizer = {"w": mx.zeros((4, 3))}, optim.AdamW(0.1)
+    for gradients in ({"w": mx.ones(wrong)}, {"w": mx.ones((4, 3)), "v": mx.ones(3)}):
+        with pytest.raises(ValueError, match="gradient of 'w'|gradient for 'v' but no such parameter"):
+            optimizer.apply_gradients(gradients, parameters)
+        assert sorted(optimizer.state) == ["learning_rate", "step"] and optimizer.step.item() == 0
+    right = {"w": mx.ones((4, 3))}
+    assert optimizer.apply_gradients(right, parameters)["w"].shape == (4, 3)
+    with pytest.raises(ValueError, match="gradient of 'w'"):
+        optimizer.apply_gradients({"w": mx.ones(wrong)}, parameters)
+    assert optimizer.step.item() == 1 and optimizer.state["w"]["m"].shape == (4, 3)
+
+
+@pytest.mark.parametrize("make", [lambda: optim.Adam(1e-2), lambda: optim.MultiOptimizer([optim.Adam(1e-2)])])
+def test_parameters_that_are_unfrozen_later_get_their_state(make):
+    model, optimizer = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1)), make()
+    model.layers[0].freeze()
+    step = nn.value_and_grad(model, lambda x: mx.square(model(x)).mean())
+    x = mx.random.normal((5, 3), key=mx.random.key(0))
+    optimizer.update(model, step(x)[1])
+    model.unfreeze()
+    before = np.array(model.layers[0].weight)
+    optimizer.update(model, step(x)[1])
+    assert not np.array_equal(np.array(model.layers[0].weight), before) and optimizer.step.item() == 2
+
+
 IN_PLACE = [
     ("SGD", {"learning_rate": 1e-3}),
     ("SGD", {"learning_rate": 1e-3, "momentum": 0.9, "weight_decay": 0.1}),

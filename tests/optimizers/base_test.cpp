@@ -141,6 +141,32 @@ TEST(Optimizer, RefusesGroupsThatItCannotServe) {
               HasSubstr("add groups to the optimizers"));
 }
 
+struct Refusing : Signs {
+  using Signs::Signs;
+  array apply_single(const array&, const array&, Tree&) override {
+    throw std::runtime_error("no step");
+  }
+};
+
+TEST(Optimizer, AStepThatFailsLeavesNothingBehind) {
+  AdamW o(0.1);
+  const Tree p = model();
+  const Tree wrong = p.map_leaves([](const array& a) {
+    return treadle::ones({2, a.shape(0), 2});
+  });
+  EXPECT_THAT(message_of([&] { o.apply_gradients(wrong, p); }),
+              HasSubstr("the gradient of 'encoder.weight' is"));
+  EXPECT_EQ(o.state().num_leaves(), 2u);
+  const Tree after = o.apply_gradients(ones(), p);
+  for (size_t i = 0; i < p.num_leaves(); ++i) {
+    EXPECT_EQ(after.leaves()[i].shape(), p.leaves()[i].shape());
+  }
+  EXPECT_EQ(o.step().item<int>(), 1);
+  Refusing refusing(0.1);
+  EXPECT_THROW(refusing.apply_gradients(ones(), p), std::runtime_error);
+  EXPECT_EQ(refusing.step().item<int>(), 0);
+}
+
 TEST(Optimizer, TakesAScheduleLater) {
   SGD o(1);
   const Tree p = zeros_like_model();

@@ -147,12 +147,13 @@ Optimizer& Optimizer::add_group(std::string paths, Group values) {
                         "chooses its own.",
                         paths));
   }
-  groups_.push_back({std::move(paths), std::move(values)});
-  if (groups_.back().values.learning_rate) {
+  if (values.learning_rate) {
+    Tree now = values.learning_rate->at(step());
     Tree& rates = state_["group_rates"];
     if (rates.is_none()) rates = Tree::list();
-    rates.push_back(groups_.back().values.learning_rate->at(step()));
+    rates.push_back(std::move(now));
   }
+  groups_.push_back({std::move(paths), std::move(values)});
   return *this;
 }
 
@@ -167,7 +168,6 @@ void Optimizer::init(const Tree& parameters) {
 }
 
 Tree Optimizer::apply_gradients(const Tree& gradients, const Tree& parameters) {
-  init(gradients);
   Batch batch;
   for_each_pair(
       gradients,
@@ -187,7 +187,9 @@ Tree Optimizer::apply_gradients(const Tree& gradients, const Tree& parameters) {
         batch.parameters.push_back(p.leaf());
         batch.paths.push_back(path);
       });
+  init(gradients);
   schedule_rates();  // before entries of the state are pointed at
+  const Tree taken = step();
   state_["step"] = Tree(step() + 1);
   for_each_pair(gradients,
                 state_,
@@ -197,8 +199,13 @@ Tree Optimizer::apply_gradients(const Tree& gradients, const Tree& parameters) {
                   batch.states.push_back(&s);
                 });
 
-  return gradients.with_leaves(groups_.empty() ? apply(batch)
-                                               : apply_by_group(batch));
+  try {
+    return gradients.with_leaves(groups_.empty() ? apply(batch)
+                                                 : apply_by_group(batch));
+  } catch (...) {
+    state_["step"] = taken;  // a step that fails is none
+    throw;
+  }
 }
 
 void Optimizer::schedule_rates() {

@@ -5,10 +5,11 @@ import contextlib
 import treadle.core as mx
 from treadle._core import _optimizers as _rules
 from treadle._core._nn import with_leaves, zip_leaves
+from treadle.optimizers.stateful import Stateful
 from treadle.utils import tree_flatten, tree_map
 
 
-class EMA:
+class EMA(Stateful):
     """Exponential moving averages of a model's trainable parameters, which often do better than those of the last step.
 
     After each step ``average = average + (1 - decay) (parameter - average)``. Averages are kept in float32 or wider: in
@@ -23,6 +24,8 @@ class EMA:
             evaluate(model)
 
     Source: Polyak & Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992.
+
+    The state has ``"updates"`` and ``"average"``.
 
     Args:
         model (Module): The model; the averages begin as its parameters.
@@ -42,15 +45,6 @@ class EMA:
                 lambda p: p.astype(mx.float32) if p.dtype in half else mx.array(p), model.trainable_parameters()
             ),
         }
-
-    @property
-    def state(self):
-        """The dict of ``"updates"`` and ``"average"``, for compiled steps and for files; may be set."""
-        return self._state
-
-    @state.setter
-    def state(self, state):
-        self._state = state
 
     @property
     def average(self):

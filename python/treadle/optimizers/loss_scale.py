@@ -3,10 +3,11 @@
 import treadle.core as mx
 from treadle._core import _optimizers as _rules
 from treadle._core._nn import with_leaves, zip_leaves
+from treadle.optimizers.stateful import Stateful
 from treadle.utils import ClippedGrads, tree_flatten, tree_map
 
 
-class LossScale:
+class LossScale(Stateful):
     """A factor on the loss that follows the gradients, without asking for a value: it may be part of a compiled step.
 
     While gradients are finite, the scale grows by ``growth`` every ``interval`` steps. A step whose gradients are not
@@ -25,6 +26,8 @@ class LossScale:
 
     Source: Micikevicius et al., Mixed Precision Training, 2018.
 
+    The state has ``"scale"`` and ``"good_steps"``.
+
     Args:
         initial (float): The first scale, at least 1. Default: ``65536``.
         growth (float): At least 1. Default: ``2``.
@@ -38,15 +41,6 @@ class LossScale:
             "scale": _rules.check_loss_scale(initial, growth, backoff, interval),
             "good_steps": mx.array(0, mx.int32),
         }
-
-    @property
-    def state(self):
-        """The dict of ``"scale"`` and ``"good_steps"``, for compiled steps and for files; may be set."""
-        return self._state
-
-    @state.setter
-    def state(self, state):
-        self._state = state
 
     @property
     def scale(self):
@@ -80,8 +74,8 @@ class LossScale:
         leaves, parameters = zip_leaves(gradients, model)
         finite = _rules.all_finite(leaves)
         now, _ = zip_leaves(optimizer.apply_gradients(gradients, model), gradients)
-        model.update(with_leaves(gradients, _rules.keep_if(finite, now, parameters)))
         _keep_if(finite, optimizer.state, before)
+        model.update(with_leaves(gradients, _rules.keep_if(finite, now, parameters)))
         self._state["scale"], self._state["good_steps"] = _rules.next_scale(
             self.scale, self._state["good_steps"], finite, *self._options
         )

@@ -1,7 +1,7 @@
 """MultiOptimizer: several optimizers, each for a part of the parameters."""
 
 from treadle._core import _optimizers as _rules
-from treadle.optimizers.optimizers import Optimizer
+from treadle.optimizers.base import Optimizer
 from treadle.utils import ClippedGrads, tree_flatten, tree_map_with_path, tree_unflatten
 
 
