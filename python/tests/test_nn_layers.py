@@ -206,3 +206,11 @@ def test_activation_functions_are_those_of_mlx(name):
 def test_wrong_arguments_are_errors(call, words):
     with pytest.raises((ValueError, IndexError), match=words):
         call()
+
+
+@pytest.mark.parametrize("features", [1, 4])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_of_other_channels_is_an_error(features, training):
+    layer = nn.BatchNorm(3).train(training)
+    with pytest.raises(ValueError, match=rf"\[batch_norm\] the input is float32 \(2, {features}\).*channels"):
+        layer(mx.zeros((2, features)))

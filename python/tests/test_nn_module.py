@@ -283,3 +283,12 @@ def test_pickle_and_deepcopy_keep_everything():
 def test_modules_are_trees():
     m = nn.Linear(2, 3)
     assert tree_map(lambda x: x.ndim, m) == {"weight": 2, "bias": 1}
+
+
+def test_a_numpy_array_in_the_place_of_a_parameter_is_an_error():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match=r"\[Linear\] 'weight' is an array and was given a ndarray; expected mx.array"):
+        layer.weight = np.ones((2, 2), np.float32)
+    layer.table = np.ones(3)  # an attribute of its own may be anything
+    layer.weight = None
+    assert layer.table.shape == (3,) and "weight" not in layer

@@ -181,3 +181,10 @@ def test_wrong_names_and_shapes_are_listed():
         layer.load_torch_state_dict({"0.weight": normal(2, 3), "0.bias": normal(3)})
     w = normal(3, 2)
     check(layer.load_torch_state_dict({"0.weight": w, "other": normal(1)}, strict=False).layers[0].weight, w)
+
+
+def test_biases_that_an_attention_does_not_have_are_listed():
+    w = {"in_proj_weight": normal(18, 6), "in_proj_bias": normal(18)}
+    w |= {"out_proj.weight": normal(6, 6), "out_proj.bias": normal(6)}
+    with pytest.raises(ValueError, match="2 names have no place in the model: in_proj_bias, out_proj.bias"):
+        nn.MultiHeadAttention(6, 2).load_torch_state_dict(w)

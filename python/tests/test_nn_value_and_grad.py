@@ -114,3 +114,8 @@ def test_a_compiled_step_finds_the_model_as_an_eager_one_does():
     np.testing.assert_allclose(eager, compiled, rtol=1e-6)
     for a, b in zip(model_eager, model_compiled, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+
+
+def test_a_function_in_the_place_of_the_model_is_an_error():
+    with pytest.raises(TypeError, match=r"the model is a function; expected a Module.*mx\.value_and_grad"):
+        nn.value_and_grad(lambda x: x, lambda x: x)

@@ -137,6 +137,17 @@ TEST(Hooks, MayReplaceOutputs) {
   EXPECT_GT(max(abs(model(x))).item<float>(), 0);
 }
 
+TEST(Hooks, ThatLoseAResultAreNamed) {
+  Model model;
+  Hooks hooks(model,
+              [](const std::string&, const Module&, Arrays& y) { y.clear(); },
+              {"last"});
+  EXPECT_THAT(message_of([&] {
+                model(zeros({1, 3}));
+              }),
+              HasSubstr("a hook gives 0 results for 'last'; expected 1"));
+}
+
 TEST(Hooks, ActivationsAreDifferentiatedThrough) {
   Sequential model(Linear(2, 3), relu);
   const array x = random::normal({4, 2});

@@ -120,6 +120,18 @@ TEST(TorchWeights, JoinedProjectionsAreSplit) {
   EXPECT_EQ(difference(apart.value_proj.as<Linear>().weight, v), 0);
 }
 
+TEST(TorchWeights, BiasesThatAnAttentionDoesNotHaveAreListed) {
+  MultiHeadAttention layer(6, 2);
+  EXPECT_THAT(message_of([&] {
+                layer.load_torch_state_dict({{"in_proj_weight", drawn({18, 6})},
+                                             {"in_proj_bias", drawn({18})},
+                                             {"out_proj.weight", drawn({6, 6})},
+                                             {"out_proj.bias", drawn({6})}});
+              }),
+              HasSubstr("2 names have no place in the model: in_proj_bias, "
+                        "out_proj.bias"));
+}
+
 TEST(TorchWeights, NamesOfModelsAreTranslated) {
   Sequential model(Conv1d(2, 3, 3), BatchNorm(3), Sequential(PReLU()));
   const array variance = square(drawn({3})), slope = drawn({1});

@@ -108,14 +108,17 @@ def _children(module):
 
 def _attention(module, prefix, source):
     """PyTorch joins the three projections when the inputs have as many features as the result."""
+    sides = [f"{side}_proj" for side in ("query", "key", "value")]
     for kind in ("weight", "bias"):
+        if not any(kind in module[name] for name in (*sides, "out_proj")):
+            continue  # it is found unused
         whole = source.take(f"{prefix}in_proj_{kind}")
         parts = [None] * 3 if whole is None else np.split(whole, 3)
-        for side, part in zip(("query", "key", "value"), parts, strict=True):
+        for side, part in zip(sides, parts, strict=True):
             if kind == "weight" and part is None:
                 part = source.take(f"{prefix}{side[0]}_proj_weight")
-            if kind in module[f"{side}_proj"]:
-                yield f"{side}_proj.{kind}", part
+            if kind in module[side]:
+                yield f"{side}.{kind}", part
         if kind in module["out_proj"]:
             yield f"out_proj.{kind}", source.take(f"{prefix}out_proj.{kind}")
 

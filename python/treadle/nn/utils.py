@@ -19,6 +19,12 @@ def value_and_grad(model, fn):
         fn (callable): Returns a scalar array, or a tuple or list whose first item is one.
     """
 
+    if not hasattr(model, "trainable_parameters"):
+        raise TypeError(
+            f"[value_and_grad] the model is a {type(model).__name__}; expected a Module. Functions of arrays are "
+            "differentiated by mx.value_and_grad."
+        )
+
     def with_parameters(parameters, *args, **kwargs):
         model.update(parameters)
         return fn(*args, **kwargs)

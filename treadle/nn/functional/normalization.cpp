@@ -14,11 +14,21 @@ namespace treadle::nn {
 
 namespace {
 
-void check(const array& x) {
+// Numbers for each channel would stretch an input with one.
+void check(const array& x, std::initializer_list<array> of_channels) {
   if (x.ndim() < 2 || x.ndim() > 4) {
     invalid("batch_norm",
             fmt::format("the input is {}; expected 2, 3 or 4 dimensions.",
                         to_string(x.spec())));
+  }
+  for (const array& a : of_channels) {
+    if (a.null() || a.shape() == Shape{x.shape(-1)}) continue;
+    invalid("batch_norm",
+            fmt::format("the input is {} and what is given for its channels "
+                        "{}; expected ({},), channels are the last axis.",
+                        to_string(x.spec()),
+                        to_string(a.spec()),
+                        x.shape(-1)));
   }
 }
 
@@ -64,7 +74,7 @@ BatchNormed batch_norm(const array& x,
                        const array& running_var,
                        double momentum,
                        double eps) {
-  check(x);
+  check(x, {weight, bias, running_mean, running_var});
   Axes axes = all_but_last(x);
   double n = double(x.size()) / double(std::max<int64_t>(x.shape(-1), 1));
   if (n <= 1) {
@@ -91,7 +101,7 @@ array batch_norm_with(const array& x,
                       const array& given_mean,
                       const array& given_var,
                       double eps) {
-  check(x);
+  check(x, {weight, bias, given_mean, given_var});
   Axes axes = all_but_last(x);
   array centred = x - (given_mean.null() ? mean(x, axes) : given_mean);
   return scaled(centred,

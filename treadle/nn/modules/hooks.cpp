@@ -30,7 +30,15 @@ void Call::show(Arrays& outputs) const {
   const std::vector<Hooks*> now = watching;
   for (Hooks* h : now) {
     const auto found = h->paths_.find(&module_);
-    if (found != h->paths_.end()) h->hook_(found->second, module_, outputs);
+    if (found == h->paths_.end()) continue;
+    const size_t count = outputs.size();
+    h->hook_(found->second, module_, outputs);
+    if (outputs.size() == count) continue;
+    invalid("Hooks",
+            fmt::format("a hook gives {} results for '{}'; expected {}.",
+                        outputs.size(),
+                        found->second,
+                        count));
   }
 }
 
@@ -38,7 +46,7 @@ array Call::operator()(array output) const {
   if (seen_ || watching.empty()) return output;
   Arrays outputs = {std::move(output)};
   show(outputs);
-  return outputs.at(0);
+  return outputs[0];
 }
 
 std::pair<array, array> Call::operator()(
@@ -46,7 +54,7 @@ std::pair<array, array> Call::operator()(
   if (seen_ || watching.empty()) return outputs;
   Arrays both = {std::move(outputs.first), std::move(outputs.second)};
   show(both);
-  return {both.at(0), both.at(1)};
+  return {both[0], both[1]};
 }
 
 Hooks::Hooks(Module& model, Hook hook, std::vector<std::string> patterns)

@@ -107,11 +107,17 @@ class Reader {
                  const std::string& prefix) {
     const std::string sides[] = {"query", "key", "value"};
     for (const std::string kind : {"weight", "bias"}) {
+      std::vector<std::pair<std::string, Module*>> projections;
+      for (auto& child : m.named_children()) {
+        const auto own = own_array_keys(*child.second);
+        if (std::find(own.begin(), own.end(), kind) != own.end())
+          projections.push_back(std::move(child));
+      }
+      // A bias that the layer does not have is found unused.
+      if (projections.empty()) continue;
       const array whole = take(fmt::format("{}in_proj_{}", prefix, kind));
       const Arrays parts = whole.null() ? Arrays(3) : split(whole, 3);
-      for (auto& [name, projection] : m.named_children()) {
-        const auto own = own_array_keys(*projection);
-        if (std::find(own.begin(), own.end(), kind) == own.end()) continue;
+      for (const auto& [name, projection] : projections) {
         array value;
         for (size_t i = 0; i < 3; ++i) {
           if (name != sides[i] + "_proj") continue;

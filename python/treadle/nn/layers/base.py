@@ -53,6 +53,11 @@ class Module(dict):
 
     def __setattr__(self, key, value):
         if not isinstance(value, (mx.array, dict, list, tuple)):
+            if hasattr(value, "__array__") and isinstance(self.get(key), mx.array):
+                raise TypeError(
+                    f"[{type(self).__name__}] '{key}' is an array and was given a {type(value).__name__}; expected "
+                    "mx.array(...) of it."
+                )
             super().__setattr__(key, value)
             self.pop(key, None)
             return
