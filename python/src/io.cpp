@@ -1,14 +1,13 @@
 // Arrays in files.
 #include <map>
-#include <tuple>
 
 #include <nanobind/stl/map.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
 #include "treadle/io/gguf.h"
 #include "treadle/io/npy.h"
+#include "treadle/io/npz.h"
 #include "treadle/io/safetensors.h"
 
 #include "array.h"
@@ -50,10 +49,15 @@ nb::object value_object(const GgufValue& v) {
   return wrap(std::get<array>(v));
 }
 
+nb::dict dict_of(std::vector<std::pair<std::string, array>> arrays) {
+  nb::dict out;
+  for (auto& [name, x] : arrays) out[nb::cast(name)] = wrap(std::move(x));
+  return out;
+}
+
 nb::object load_gguf_dicts(const std::string& path, bool return_metadata) {
   Gguf g = unlocked([&] { return load_gguf(path); });
-  nb::dict arrays, metadata;
-  for (auto& [name, x] : g.tensors) arrays[nb::cast(name)] = wrap(std::move(x));
+  nb::dict arrays = dict_of(std::move(g.tensors)), metadata;
   for (const auto& [key, v] : g.metadata) {
     metadata[nb::cast(key)] = value_object(v);
   }
@@ -120,6 +124,8 @@ nb::object load(nb::handle file,
     array a = unlocked([&] { return load_npy(path); });
     return wrap(std::move(a));
   }
+  if (ending == ".npz")
+    return dict_of(unlocked([&] { return load_npz(path); }));
   if (ending == ".gguf") return load_gguf_dicts(path, return_metadata);
   if (ending != kEnding) {
     invalid("load",
@@ -127,10 +133,7 @@ nb::object load(nb::handle file,
                 "'; expected .safetensors, .gguf, .npz or .npy.");
   }
   Safetensors loaded = unlocked([&] { return load_safetensors(path); });
-  nb::dict arrays;
-  for (auto& [name, value] : loaded.tensors) {
-    arrays[nb::cast(name)] = wrap(std::move(value));
-  }
+  nb::dict arrays = dict_of(std::move(loaded.tensors));
   if (!return_metadata) return arrays;
   return nb::make_tuple(arrays, nb::cast(loaded.metadata));
 }
@@ -155,24 +158,6 @@ void bind_io(nb::module_& m) {
         nb::arg("data"),
         nb::arg("name"),
         "The array of an .npy file's bytes.");
-  m.def(
-      "_npy_members",
-      [](const std::string& path,
-         const std::vector<std::tuple<std::string, uint64_t, uint64_t>>&
-             parts) {
-        std::vector<NpyMember> members;
-        for (const auto& [name, at, bytes] : parts) {
-          members.push_back({name, at, bytes});
-        }
-        auto arrays = unlocked([&] { return load_npy_members(path, members); });
-        nb::list out;
-        for (array& a : arrays) out.append(wrap(std::move(a)));
-        return out;
-      },
-      nb::arg("path"),
-      nb::arg("members"),
-      "The arrays of .npy files that lie in a file: (name, first byte, "
-      "bytes).");
   m.def(
       "_npy_to_bytes",
       [](const array& a) {

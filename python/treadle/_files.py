@@ -24,8 +24,6 @@ def load(file, /, format=None, return_metadata=False, *, stream=None):
     kind = format or ending or "safetensors"
     if return_metadata and kind in ("npy", "npz"):
         raise ValueError(f"[load] an .{kind} file has no metadata.")
-    if kind == "npz":
-        return _load_npz(file, str(name))
     if kind == "npy" and opened:
         return _core._npy_from_bytes(file.read(), str(name))
     if not opened:
@@ -81,40 +79,6 @@ def _write_native(file, ending, save):
         save(path)
         with open(path, "rb") as written:
             shutil.copyfileobj(written, file)
-
-
-def _load_npz(file, name):
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = {m.filename: m for m in archive.infolist() if m.filename.endswith(".npy")}
-            arrays = dict.fromkeys(m[:-4] for m in members)
-            plain = (
-                [] if hasattr(file, "read") else [m for m in members.values() if not m.compress_type | m.flag_bits & 1]
-            )
-            parts = [(f"{name}: {m.filename}", _first_byte(archive, m), m.file_size) for m in plain]
-            for member, value in zip(plain, _core._npy_members(os.fsdecode(file), parts) if plain else (), strict=True):
-                arrays[member.filename[:-4]] = value
-            for m in members:
-                if arrays[m[:-4]] is None:
-                    arrays[m[:-4]] = _core._npy_from_bytes(archive.read(m), f"{name}: {m}")
-            return arrays
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, ValueError) as error:
-        raise RuntimeError(f"[load] '{name}' cannot be read: {error}") from None
-
-
-def _first_byte(archive, member):
-    """Where the bytes of a member begin, behind a header that repeats its name and has fields of its own."""
-    import struct
-    import zipfile
-
-    archive.fp.seek(member.header_offset)
-    header = archive.fp.read(30)
-    if len(header) < 30 or header[:4] != b"PK\3\4":
-        raise zipfile.BadZipFile(f"'{member.filename}' has no header")
-    return member.header_offset + 30 + sum(struct.unpack("<HH", header[26:]))
 
 
 def save(file, arr):

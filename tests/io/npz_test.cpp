@@ -2,35 +2,23 @@
 // broken ones.
 #include "treadle/io/npz.h"
 
-#include <cstdio>
-#include <fstream>
-#include <iterator>
-
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include "treadle/nn/modules/linear.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/views.h"
 
+#include "tests/support/temp_file.h"
+
 namespace treadle {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class NpzTest : public testing::Test {
  protected:
-  ~NpzTest() override { std::remove(path_.c_str()); }
-
-  void write(const std::string& bytes) {
-    std::ofstream(path_, std::ios::binary)
-        .write(bytes.data(), long(bytes.size()));
-  }
-  std::string contents() const {
-    std::ifstream in(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   std::string error() const {
     try {
       load_npz(path_);
@@ -40,8 +28,8 @@ class NpzTest : public testing::Test {
     return "";
   }
 
-  std::string path_ =
-      testing::TempDir() + "npz_test_" + std::to_string(::getpid()) + ".npz";
+  const test::TempFile file_{"test.npz"};
+  const std::string path_ = file_.path();
 };
 
 // numpy.savez_compressed of "layer.weight", (4, 50) of 0.5, and "bias", 0 1 2.
@@ -87,8 +75,24 @@ TEST_F(NpzTest, BringsArraysBack) {
   }
 }
 
+TEST_F(NpzTest, WhatIsStoredIsMapped) {
+  const auto maps = [&] {
+    std::ifstream in("/proc/self/maps");
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  save_npz(path_, {{"odd name", arange(9)}, {"b", ones({5, 3})}});
+  auto loaded = load_npz(path_);
+  EXPECT_THAT(maps(), HasSubstr(path_));
+  EXPECT_EQ(loaded[0].second.to_vector<int>()[8], 8);
+  loaded.clear();
+  EXPECT_THAT(maps(), Not(HasSubstr(path_)));
+  file_.write(deflated());
+  loaded = load_npz(path_);
+  EXPECT_THAT(maps(), Not(HasSubstr(path_)));
+}
+
 TEST_F(NpzTest, ReadsWhatNumPyHasDeflated) {
-  write(deflated());
+  file_.write(deflated());
   const auto loaded = load_npz(path_);
   ASSERT_EQ(loaded.size(), 2u);
   EXPECT_EQ(loaded[0].first, "layer.weight");
@@ -111,7 +115,7 @@ TEST_F(NpzTest, LayersAreSavedAndLoaded) {
 TEST_F(NpzTest, AnArchiveThatIsCutShortIsAnError) {
   const std::string good = deflated();
   for (size_t n = 0; n < good.size(); ++n) {
-    write(good.substr(0, n));
+    file_.write(good.substr(0, n));
     EXPECT_NE(error(), "") << n;
   }
 }
@@ -122,7 +126,7 @@ TEST_F(NpzTest, AChangedByteIsAnErrorOrChangesNoNumber) {
     for (int change : {0x01, 0x80, 0xff}) {
       std::string bytes = good;
       bytes[i] = char(bytes[i] ^ change);
-      write(bytes);
+      file_.write(bytes);
       try {
         for (const auto& [name, x] : load_npz(path_)) {
           if (x.size() != 200) continue;
@@ -135,7 +139,7 @@ TEST_F(NpzTest, AChangedByteIsAnErrorOrChangesNoNumber) {
 }
 
 TEST_F(NpzTest, SaysWhatIsWrong) {
-  write("PK no archive at all, though long enough");
+  file_.write("PK no archive at all, though long enough");
   EXPECT_THAT(error(), HasSubstr("is no archive"));
   EXPECT_THROW(load_npz("/no/such/file.npz"), std::runtime_error);
   EXPECT_THROW(save_npz("/no/such/folder/a.npz", {{"a", ones({2})}}),

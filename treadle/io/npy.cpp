@@ -13,6 +13,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/io/file.h"
+#include "treadle/io/npy_part.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -248,10 +249,7 @@ std::string npy_to_bytes(const array& x) {
   return out;
 }
 
-namespace {
-
-// The array in bytes [at, at + bytes) of the file.
-array mapped(const Mapping& file,
+array npy_in(const Mapping& file,
              uint64_t at,
              uint64_t bytes,
              const std::string& name) {
@@ -261,24 +259,9 @@ array mapped(const Mapping& file,
   return ordered(h, file.at(at + data, Spec{h.shape, h.dtype}));
 }
 
-}  // namespace
-
 array load_npy(const std::string& path) {
   const Mapping file(path, kLoad);
-  return mapped(file, 0, file.bytes(), path);
-}
-
-std::vector<array> load_npy_members(const std::string& path,
-                                    const std::vector<NpyMember>& members) {
-  const Mapping file(path, kLoad);
-  std::vector<array> out;
-  for (const NpyMember& m : members) {
-    if (m.at > file.bytes() || m.bytes > file.bytes() - m.at) {
-      bad(m.name, "is cut short.");
-    }
-    out.push_back(mapped(file, m.at, m.bytes, m.name));
-  }
-  return out;
+  return npy_in(file, 0, file.bytes(), path);
 }
 
 void save_npy(const std::string& path, const array& x) {

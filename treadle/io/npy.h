@@ -1,10 +1,8 @@
 // NumPy's .npy format: one array.
 #pragma once
 
-#include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "treadle/graph/array.h"
 
@@ -15,16 +13,6 @@ namespace treadle {
 // of a type that is not known. bfloat16 is "V2", as MLX writes it. The elements
 // are read through a mapping of the file when they are used.
 array load_npy(const std::string& path);
-
-// An .npy file that lies in another one, stored as it is.
-struct NpyMember {
-  std::string name;  // in errors
-  uint64_t at, bytes;
-};
-// The arrays of members of one file, read through one mapping of it when they
-// are used; those that do not begin at a multiple of their size are copied.
-std::vector<array> load_npy_members(const std::string& path,
-                                    const std::vector<NpyMember>& members);
 
 // Evaluates x and writes it, first to a file beside `path` that then takes its
 // name. Throws std::runtime_error when writing fails.

@@ -14,6 +14,7 @@
 #include "treadle/base/error.h"
 #include "treadle/io/file.h"
 #include "treadle/io/npy.h"
+#include "treadle/io/npy_part.h"
 
 namespace treadle {
 
@@ -27,6 +28,10 @@ constexpr uint32_t kLocal = 0x04034b50, kEntry = 0x02014b50, kEnd = 0x06054b50,
 constexpr uint64_t kEndBytes = 22, kWhereEnd64Bytes = 20;
 constexpr uint16_t kExtra64 = 1, kVersion = 20, kUtf8 = 1 << 11;
 constexpr uint32_t kInExtra = 0xffffffff;
+// A field of no meaning moves the elements of what is written to a multiple of
+// this, so that they can be mapped.
+constexpr size_t kAlignment = 64, kLocalBytes = 30, kFieldBytes = 4;
+constexpr uint16_t kNoMeaning = 0xd935;
 
 struct Entry {
   std::string name;
@@ -69,27 +74,30 @@ class Archive {
     return out;
   }
 
-  // The bytes of an entry, unpacked and checked.
-  std::string contents(const Entry& e) const {
+  // The array of an entry: in the mapping of the file where the entry is stored
+  // as it is, unpacked and checked otherwise.
+  array value(const Entry& e) const {
     FileReader r = reader(e.at);
     if (r.number<uint32_t>() != kLocal) bad(e, "is not where it should be.");
     r.take(22);
     const uint16_t name = r.number<uint16_t>(), extra = r.number<uint16_t>();
     r.take(uint64_t(name) + extra);
     if (e.packed > r.left()) bad(e, "lies outside the file.");
-    const char* packed = r.take(e.packed);
     if (e.flags & 1) bad(e, "is encrypted.");
     if (e.method != 0 && e.method != 8) {
       bad(e, fmt::format("is compressed by method {}.", e.method));
     }
-    if (e.method == 0 && e.packed != e.bytes) bad(e, "has two lengths.");
-    std::string out =
-        e.method == 0 ? std::string(packed, e.packed) : inflated(e, packed);
-    const auto* data = reinterpret_cast<const Bytef*>(out.data());
-    if (crc32_z(0, data, out.size()) != e.check) {
+    const std::string in_errors = path_ + ": " + e.name;
+    if (e.method == 0) {
+      if (e.packed != e.bytes) bad(e, "has two lengths.");
+      return npy_in(file_, e.at + r.at(), e.bytes, in_errors);
+    }
+    const std::string bytes = inflated(e, r.take(e.packed));
+    const auto* data = reinterpret_cast<const Bytef*>(bytes.data());
+    if (crc32_z(0, data, bytes.size()) != e.check) {
       bad(e, "has another check sum than it says.");
     }
-    return out;
+    return npy_from_bytes(bytes, in_errors);
   }
 
   [[noreturn]] void bad(const std::string& what) const {
@@ -165,7 +173,7 @@ class Archive {
   Mapping file_;
 };
 
-void write_names_and_sizes(FileWriter& to, const Entry& e) {
+void write_names_and_sizes(FileWriter& to, const Entry& e, size_t extra) {
   to.number(kVersion);
   to.number(kUtf8);
   to.number(uint16_t(0));           // stored
@@ -174,7 +182,7 @@ void write_names_and_sizes(FileWriter& to, const Entry& e) {
   to.number(uint32_t(e.bytes));
   to.number(uint32_t(e.bytes));
   to.number(uint16_t(e.name.size()));
-  to.number(uint16_t(0));
+  to.number(uint16_t(extra));
 }
 
 }  // namespace
@@ -188,9 +196,8 @@ std::vector<std::pair<std::string, array>> load_npz(const std::string& path) {
     if (!names.insert(e.name).second) {
       archive.bad(fmt::format("has two entries '{}'.", e.name));
     }
-    const std::string bytes = archive.contents(e);
     out.emplace_back(e.name.substr(0, e.name.size() - kEnding.size()),
-                     npy_from_bytes(bytes, path + ": " + e.name));
+                     archive.value(e));
   }
   return out;
 }
@@ -230,20 +237,25 @@ void save_npz(const std::string& path,
         crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
     FileWriter local;
     local.number(kLocal);
-    write_names_and_sizes(local, e);
+    const size_t start = at + kLocalBytes + e.name.size() + kFieldBytes;
+    const size_t beside = (kAlignment - start % kAlignment) % kAlignment;
+    write_names_and_sizes(local, e, kFieldBytes + beside);
+    local.raw(e.name);
+    local.number(kNoMeaning);
+    local.number(uint16_t(beside));
+    local.raw(std::string(beside, '\0'));
     file.write(local.bytes());
-    file.write(e.name);
     file.write(bytes);
     directory.number(kEntry);
     directory.number(kVersion);
-    write_names_and_sizes(directory, e);
+    write_names_and_sizes(directory, e, 0);
     directory.number(uint16_t(0));  // comment
     directory.number(uint16_t(0));  // disk
     directory.number(uint16_t(0));
     directory.number(uint32_t(0));
     directory.number(uint32_t(at));
     directory.raw(e.name);
-    at += local.bytes().size() + e.name.size() + bytes.size();
+    at += local.bytes().size() + bytes.size();
   }
   file.write(directory.bytes());
   FileWriter end;

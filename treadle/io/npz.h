@@ -10,11 +10,12 @@
 namespace treadle {
 
 // The arrays in the order of the archive, by their names without ".npy"; other
-// files in it are passed over. Entries are stored or deflated. Throws
-// std::runtime_error naming the file and what is wrong with it: it cannot be
-// opened, is no archive, is cut short, is encrypted or compressed in another
-// way, has a check sum that is not that of its bytes, or an array that
-// npy_from_bytes refuses.
+// files in it are passed over. Entries are stored or deflated; stored ones are
+// read when they are used, from a mapping of the file, which must not be
+// changed in place while arrays of it live. Throws std::runtime_error naming
+// the file and what is wrong with it: it cannot be opened, is no archive, is
+// cut short, is encrypted or compressed in another way, has deflated bytes with
+// another check sum than it says, or an array that npy_from_bytes refuses.
 std::vector<std::pair<std::string, array>> load_npz(const std::string& path);
 
 // Evaluates the arrays and writes them uncompressed, as numpy.savez does, first
