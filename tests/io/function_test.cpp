@@ -2,13 +2,9 @@
 // files that lie are refused. python/tests/test_export.py has the Python side.
 #include "treadle/io/function.h"
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <random>
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include "treadle/base/hash.h"
 
@@ -21,30 +17,13 @@
 #include "tests/cases/linalg.h"
 #include "tests/cases/products.h"
 #include "tests/cases/sort.h"
+#include "tests/support/temp_file.h"
 
 namespace treadle::testing {
 namespace {
 
 using ::testing::ElementsAre;
-
-class TempFile {
- public:
-  explicit TempFile(const std::string& name)
-      : path_(std::filesystem::temp_directory_path() /
-              ("treadle_" + std::to_string(::getpid()) + "_" + name)) {}
-  ~TempFile() { std::filesystem::remove(path_); }
-  std::string path() const { return path_.string(); }
-  std::string read() const {
-    std::ifstream in(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  void write(const std::string& bytes) const {
-    std::ofstream(path_, std::ios::binary) << bytes;
-  }
-
- private:
-  std::filesystem::path path_;
-};
+using treadle::test::TempFile;
 
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> all;

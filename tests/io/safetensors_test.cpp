@@ -1,18 +1,16 @@
 #include "treadle/io/safetensors.h"
 
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/views.h"
+
+#include "tests/support/temp_file.h"
 
 namespace treadle {
 namespace {
@@ -23,21 +21,11 @@ using testing::HasSubstr;
 
 class SafetensorsTest : public testing::Test {
  protected:
-  ~SafetensorsTest() override { std::remove(path_.c_str()); }
-
   // A file with this header text and this many bytes of data.
   void write(const std::string& header, size_t data_bytes = 0) {
     uint64_t length = header.size();
     std::string bytes(reinterpret_cast<const char*>(&length), sizeof length);
-    write_raw(bytes + header + std::string(data_bytes, '\1'));
-  }
-  void write_raw(const std::string& bytes) {
-    std::ofstream(path_, std::ios::binary)
-        .write(bytes.data(), long(bytes.size()));
-  }
-  std::string contents() const {
-    std::ifstream in(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
+    file_.write(bytes + header + std::string(data_bytes, '\1'));
   }
   std::string error() const {
     try {
@@ -48,8 +36,8 @@ class SafetensorsTest : public testing::Test {
     return "";
   }
 
-  std::string path_ =
-      testing::TempDir() + "safetensors_test_" + std::to_string(::getpid());
+  const test::TempFile file_{"test.safetensors"};
+  const std::string path_ = file_.path();
 };
 
 TEST_F(SafetensorsTest, BringsEveryDtypeBack) {
@@ -128,12 +116,12 @@ TEST_F(SafetensorsTest, TakesTensorsAtOddOffsets) {
       R"("b":{"dtype":"F32","shape":[2],"data_offsets":[1,9]},)"
       R"("c":{"dtype":"BOOL","shape":[3],"data_offsets":[9,12]}})";
   write(header, 12);
-  std::string bytes = contents();
+  std::string bytes = file_.read();
   float values[] = {1.5f, -2.5f};
   std::memcpy(&bytes[bytes.size() - 11], values, sizeof values);
   bytes[bytes.size() - 2] = 77;
   bytes[bytes.size() - 1] = 0;
-  write_raw(bytes);
+  file_.write(bytes);
   auto t = load_safetensors(path_).tensors;
   EXPECT_THAT(t[1].second.to_vector<float>(), ElementsAre(1.5f, -2.5f));
   EXPECT_THAT(t[2].second.to_vector<int>(), ElementsAre(1, 1, 0));
@@ -153,18 +141,18 @@ TEST_F(SafetensorsTest, SaysWhatIsWrongWithAFile) {
   EXPECT_THAT(
       error(),
       AllOf(HasSubstr(path_), HasSubstr("cannot be opened: No such file")));
-  write_raw("");
+  file_.write("");
   EXPECT_THAT(error(),
               HasSubstr("has 0 bytes; a safetensors file has at least 8."));
-  write_raw("1234567");
+  file_.write("1234567");
   EXPECT_THAT(error(), HasSubstr("has 7 bytes"));
-  write_raw(std::string(8, '\xff'));
+  file_.write(std::string(8, '\xff'));
   EXPECT_THAT(error(),
               HasSubstr("says that its header has 18446744073709551615 bytes"));
-  write_raw(std::string("\x09\0\0\0\0\0\0\0{}", 10));
+  file_.write(std::string("\x09\0\0\0\0\0\0\0{}", 10));
   EXPECT_THAT(error(),
               HasSubstr("says that its header has 9 bytes; the file has 10."));
-  write_raw(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10));
+  file_.write(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10));
   EXPECT_THAT(error(), HasSubstr("headers at most 100000000"));
 }
 
@@ -256,16 +244,16 @@ TEST_F(SafetensorsTest, NoTruncationOrChangedByteCrashes) {
   save_safetensors(path_,
                    {{"weight", ones({3, 2})}, {"bias", ones({2}, float16)}},
                    {{"k", "v"}});
-  const std::string good = contents();
+  const std::string good = file_.read();
   for (size_t n = 0; n < good.size(); ++n) {
-    write_raw(good.substr(0, n));
+    file_.write(good.substr(0, n));
     EXPECT_NE(error(), "") << "cut to " << n << " bytes";
   }
   for (size_t i = 0; i < good.size(); ++i) {
     for (char c : {'\0', '"', '9', '-', '[', '}', '\xff'}) {
       std::string bad = good;
       bad[i] = c;
-      write_raw(bad);
+      file_.write(bad);
       error();  // either loads or says why not
     }
   }

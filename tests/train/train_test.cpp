@@ -1,11 +1,7 @@
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <string>
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/losses.h"
@@ -24,6 +20,7 @@
 #include "treadle/train/step.h"
 
 #include "tests/nn/values.h"
+#include "tests/support/temp_file.h"
 
 namespace treadle::train {
 namespace {
@@ -35,21 +32,12 @@ using testing::HasSubstr;
 
 class TrainTest : public testing::Test {
  protected:
-  ~TrainTest() override { std::remove(path_.c_str()); }
-  void write(const std::string& bytes) {
-    std::ofstream(path_, std::ios::binary)
-        .write(bytes.data(), long(bytes.size()));
-  }
-  std::string contents() const {
-    std::ifstream in(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  std::string path_ =
-      testing::TempDir() + "train_test_" + std::to_string(::getpid());
+  const test::TempFile file_{"train_test"};
+  const std::string path_ = file_.path();
 };
 
 TEST_F(TrainTest, ReadsIdxFiles) {
-  write(
+  file_.write(
       std::string("\0\0\x08\x02\0\0\0\x02\0\0\0\x03"
                   "abcdef",
                   18));
@@ -65,20 +53,20 @@ TEST_F(TrainTest, RefusesIdxFilesThatAreCutOrOfAnotherKind) {
   for (std::string bytes : {std::string("\0\0\x08", 3),
                             std::string("\0\0\x0d\x01\0\0\0\x01xxxx", 12),
                             std::string("PNG and more")}) {
-    write(bytes);
+    file_.write(bytes);
     EXPECT_THAT(message_of([&] { read_idx(path_); }),
                 HasSubstr("is not an IDX file"));
   }
-  write(std::string("\0\0\x08\xff\0\0\0\x02", 8));
+  file_.write(std::string("\0\0\x08\xff\0\0\0\x02", 8));
   EXPECT_THAT(message_of([&] { read_idx(path_); }),
               HasSubstr("ends inside its header"));
-  write(
+  file_.write(
       std::string("\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff"
                   "a",
                   13));
   EXPECT_THAT(message_of([&] { read_idx(path_); }),
               HasSubstr("fewer than its dimensions need"));
-  write(
+  file_.write(
       std::string("\0\0\x08\x01\0\0\0\x02"
                   "a",
                   9));
@@ -91,7 +79,7 @@ TEST_F(TrainTest, WritesEventsAsLinesOfJson) {
     EventFile f(path_);
     f.write(1, {{"loss", 0.5}, {"accuracy", 1}});
     f.write(2, {{"loss", std::numeric_limits<double>::quiet_NaN()}});
-    EXPECT_EQ(contents(),
+    EXPECT_EQ(file_.read(),
               "{\"step\":1,\"loss\":0.5,\"accuracy\":1.0}\n"
               "{\"step\":2,\"loss\":null}\n");
   }
@@ -109,7 +97,7 @@ TEST_F(TrainTest, ProgressWritesOneLineWhereThereIsNoTerminal) {
     EXPECT_GT(p.rate(), 0);
   }
   std::fclose(out);
-  std::string line = contents();
+  std::string line = file_.read();
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
   EXPECT_THAT(
       line,
