@@ -18,21 +18,6 @@ namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
-// The same walk over other numbers.
-array walk(const Cumulative& like, CumulativeKind kind, const array& x) {
-  Cumulative op = like;
-  op.kind_of = kind;
-  return record(op, {x}, resolve({}));
-}
-
-// Back from the results that an element went into: the adjoint of walk(sum).
-array walk_back(const Cumulative& like, CumulativeKind kind, const array& x) {
-  Cumulative op = like;
-  op.reverse = !like.reverse;
-  op.kind_of = kind;
-  return record(op, {x}, resolve({}));
-}
-
 }  // namespace
 
 std::string_view Cumulative::name() const {

@@ -9,22 +9,28 @@
 
 namespace treadle {
 
-namespace {
-
-// The same walk over other numbers.
 array walk(const Cumulative& like, CumulativeKind kind, const array& x) {
   Cumulative op = like;
   op.kind_of = kind;
   return record(op, {x}, resolve({}));
 }
 
-// Back from the results that an element went into: the adjoint of walk(sum).
 array walk_back(const Cumulative& like, CumulativeKind kind, const array& x) {
   Cumulative op = like;
   op.reverse = !like.reverse;
   op.kind_of = kind;
   return record(op, {x}, resolve({}));
 }
+
+array moved_on(const array& x, int axis, int64_t step, Scalar fill) {
+  Shape head = x.shape(), to = x.shape();
+  const Shape from(head.size(), 0);
+  head[size_t(axis)] = step;
+  to[size_t(axis)] -= step;
+  return concatenate({full(head, fill, x.dtype()), slice(x, from, to)}, axis);
+}
+
+namespace {
 
 // g_i = sum over the results k that x_i went into of ct_k y_k / x_i; where x_i
 // is the first 0 on the way, y_k without it instead.
@@ -85,22 +91,11 @@ struct ProductSteps : Composite<ProductSteps> {
   Arrays expand(const Arrays& x) const override {
     const int64_t n = x[0].shape(axis);
     array y = reverse ? flip(x[0], {axis}) : x[0];
-    if (!inclusive && n > 0) y = behind(y, 1);
+    if (!inclusive && n > 0) y = moved_on(y, axis, 1, 1);
     for (int64_t step = 1; step < n; step *= 2) {
-      y = multiply(y, behind(y, step));
+      y = multiply(y, moved_on(y, axis, step, 1));
     }
     return {reverse ? flip(y, {axis}) : y};
-  }
-
- private:
-  // Moved on by `step` elements, with ones before.
-  array behind(const array& x, int64_t step) const {
-    Shape shape = x.shape();
-    const Shape from(shape.size(), 0);
-    Shape to = shape;
-    to[size_t(axis)] -= step;
-    shape[size_t(axis)] = step;
-    return concatenate({ones(shape, x.dtype()), slice(x, from, to)}, axis);
   }
 };
 

@@ -380,6 +380,29 @@ Arrays curved_vjp(const T& op,
   return out;
 }
 
+// won(): which of the updates stay when several are assigned to an element.
+template <class T, class Won>
+Arrays scatter_vjp(const T& op,
+                   const Arrays& x,
+                   const array& y,
+                   const array& ct,
+                   Argnums args,
+                   const Won& won) {
+  Arrays out(args.size());
+  if (ct.null() || !is_inexact(x[0].dtype())) return out;
+  if (!linear(op.mode)) return curved_vjp(op, x, y, ct, args);
+  const bool assigns = op.mode == ScatterMode::assign;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == 0) {
+      out[i] = assigns ? recorded(op, {ct, x[1], zeros_like(x[2])}) : ct;
+    } else if (args[i] == 2) {
+      out[i] = read(op, ct, x[1]);
+      if (assigns) out[i] = select(won(), out[i], 0);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Arrays Scatter::jvp(const Arrays& x,
@@ -393,30 +416,18 @@ Arrays Scatter::vjp(const Arrays& x,
                     const Arrays& y,
                     const Arrays& ct,
                     Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null() || !is_inexact(x[0].dtype())) return out;
-  if (!linear(mode)) return curved_vjp(*this, x, y[0], ct[0], args);
-  const bool assigns = mode == ScatterMode::assign;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == 0) {
-      out[i] =
-          assigns ? recorded(*this, {ct[0], x[1], zeros_like(x[2])}) : ct[0];
-    } else if (args[i] == 2) {
-      out[i] = take(ct[0], x[1], axis);
-      if (!assigns) continue;
-      array won = winners(
-          x[1],
-          {x[0].shape(axis)},
-          [](const array& v, const array& at, const array& u) {
-            return scatter(v, at, u, 0);
-          },
-          [](const array& v, const array& at) { return take(v, at, 0); });
-      Shape shape = x[1].shape();  // as (I..., 1...) beside (P..., I..., Q...)
-      for (int k = axis + 1; k < x[0].ndim(); ++k) shape.push_back(1);
-      out[i] = select(reshape(won, shape), out[i], 0);
-    }
-  }
-  return out;
+  return scatter_vjp(*this, x, y[0], ct[0], args, [&] {
+    array won = winners(
+        x[1],
+        {x[0].shape(axis)},
+        [](const array& v, const array& at, const array& u) {
+          return scatter(v, at, u, 0);
+        },
+        [](const array& v, const array& at) { return take(v, at, 0); });
+    Shape shape = x[1].shape();  // as (I..., 1...) beside (P..., I..., Q...)
+    for (int k = axis + 1; k < x[0].ndim(); ++k) shape.push_back(1);
+    return reshape(won, shape);
+  });
 }
 
 Mapped Scatter::vmap(const Arrays& x, std::span<const int> axes) const {
@@ -473,31 +484,17 @@ Arrays ScatterAlongAxis::vjp(const Arrays& x,
                              const Arrays& y,
                              const Arrays& ct,
                              Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null() || !is_inexact(x[0].dtype())) return out;
-  if (!linear(mode)) return curved_vjp(*this, x, y[0], ct[0], args);
-  const bool assigns = mode == ScatterMode::assign;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == 0) {
-      out[i] =
-          assigns ? recorded(*this, {ct[0], x[1], zeros_like(x[2])}) : ct[0];
-    } else if (args[i] == 2) {
-      out[i] = take_along_axis(ct[0], x[1], axis);
-      if (!assigns) continue;
-      int along = axis;
-      array won = winners(
-          x[1],
-          x[0].shape(),
-          [along](const array& v, const array& at, const array& u) {
-            return scatter_along_axis(v, at, u, along);
-          },
-          [along](const array& v, const array& at) {
-            return take_along_axis(v, at, along);
-          });
-      out[i] = select(won, out[i], 0);
-    }
-  }
-  return out;
+  return scatter_vjp(*this, x, y[0], ct[0], args, [&] {
+    return winners(
+        x[1],
+        x[0].shape(),
+        [this](const array& v, const array& at, const array& u) {
+          return scatter_along_axis(v, at, u, axis);
+        },
+        [this](const array& v, const array& at) {
+          return take_along_axis(v, at, axis);
+        });
+  });
 }
 
 Mapped ScatterAlongAxis::vmap(const Arrays& x,

@@ -3,6 +3,7 @@
 #include "treadle/graph/array.h"
 #include "treadle/ops/arrange.h"
 #include "treadle/ops/create.h"
+#include "treadle/ops/cumulative_product.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/sort.h"
@@ -12,27 +13,18 @@ namespace treadle {
 
 namespace {
 
-// x moved on by `step` places, `fill` before.
-array behind(const array& x, int axis, int64_t step, int fill) {
-  Shape head = x.shape(), to = x.shape();
-  const Shape from(head.size(), 0);
-  head[size_t(axis)] = step;
-  to[size_t(axis)] -= step;
-  return concatenate({full(head, fill, x.dtype()), slice(x, from, to)}, axis);
-}
-
 // Products of the elements before each, of equal indices, which lie side by
 // side and stretch to v; from products alone.
 array products_before(const array& indices, const array& v, int axis) {
   const int64_t n = v.shape(axis);
   const auto same = [&](int64_t step) {
-    return equal(indices, behind(indices, axis, step, -1));
+    return equal(indices, moved_on(indices, axis, step, -1));
   };
   array y = v;
   for (int64_t step = 1; step < n; step *= 2) {
-    y = select(same(step), multiply(y, behind(y, axis, step, 1)), y);
+    y = select(same(step), multiply(y, moved_on(y, axis, step, 1)), y);
   }
-  return n > 0 ? select(same(1), behind(y, axis, 1, 1), 1) : y;
+  return n > 0 ? select(same(1), moved_on(y, axis, 1, 1), 1) : y;
 }
 
 // The same as OtherUpdates, right in its derivatives too: updates sorted by
