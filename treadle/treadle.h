@@ -3,6 +3,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/graph/dot.h"
+#include "treadle/graph/print.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/tree.h"
 #include "treadle/io/function.h"

@@ -1,8 +1,6 @@
 // The pieces of the Python array type, one file each.
 #pragma once
 
-#include <atomic>
-
 #include "convert.h"
 
 namespace treadle::python {
@@ -19,8 +17,6 @@ const void* host_data(const array& x);
 nb::object item_of(const array& x);
 nb::object to_list(const array& x);
 std::string repr_of(const array& x);
-// Digits after the point of printed numbers; -1: six significant ones.
-std::atomic<int>& print_precision();
 
 // indexing.cpp
 ArrayObject get_item(const array& x, nb::handle index);

@@ -1,11 +1,12 @@
 // From the elements of an array to Python numbers, lists and text.
-#include <cmath>
-#include <cstdio>
+#include <sstream>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/elements.h"
 #include "treadle/graph/node.h"
+#include "treadle/graph/print.h"
 
 #include "array.h"
 
@@ -34,33 +35,6 @@ PyObject* to_python(T v) {
   }
 }
 
-// The elements of an array, wherever they lie. Evaluates.
-class Elements {
- public:
-  explicit Elements(const array& x) : itemsize_(int64_t(x.itemsize())) {
-    address_ = static_cast<const char*>(host_data(x));
-    shape_ = x.shape();
-    strides_ = x.layout().strides;
-  }
-
-  size_t ndim() const { return shape_.size(); }
-  int64_t length(size_t axis) const { return shape_[axis]; }
-  // Byte offset of element i along an axis.
-  int64_t step(size_t axis, int64_t i) const {
-    return i * strides_[axis] * itemsize_;
-  }
-  template <class T>
-  T at(int64_t offset) const {
-    return *reinterpret_cast<const T*>(address_ + offset);
-  }
-
- private:
-  Shape shape_;
-  Strides strides_;
-  const char* address_;
-  int64_t itemsize_;
-};
-
 template <class T>
 nb::object list_along(const Elements& e, size_t axis, int64_t offset) {
   if (axis == e.ndim()) return nb::steal(to_python(e.at<T>(offset)));
@@ -74,72 +48,7 @@ nb::object list_along(const Elements& e, size_t axis, int64_t offset) {
   return list;
 }
 
-// Six significant digits, as a C++ stream writes them, or as many after the
-// point as the print options say.
-void print_number(std::string& out, double v) {
-  // A NaN has no sign worth showing.
-  if (std::isnan(v)) {
-    out += "nan";
-    return;
-  }
-  const int precision = print_precision();
-  char text[512];  // 309 digits, a point and at most 100 digits
-  if (precision < 0) {
-    std::snprintf(text, sizeof text, "%g", v);
-  } else {
-    std::snprintf(text, sizeof text, "%.*f", precision, v);
-  }
-  out += text;
-}
-
-template <class T>
-void print(std::string& out, T v) {
-  if constexpr (std::is_same_v<T, bool>) {
-    out += v ? "True" : "False";
-  } else if constexpr (std::is_same_v<T, complex64_t>) {
-    print_number(out, double(v.real()));
-    if (!std::signbit(v.imag()) || std::isnan(v.imag())) out += '+';
-    print_number(out, double(v.imag()));
-    out += 'j';
-  } else if constexpr (std::is_integral_v<T>) {
-    out += std::to_string(v);
-  } else {
-    print_number(out, double(v));
-  }
-}
-
-constexpr int64_t kShown = 3;  // elements at each end of a long axis
-
-template <class T>
-void print_along(std::string& out,
-                 const Elements& e,
-                 size_t axis,
-                 int64_t offset) {
-  if (axis == e.ndim()) return print(out, e.at<T>(offset));
-  int64_t n = e.length(axis);
-  bool last = axis + 1 == e.ndim();
-  out += '[';
-  for (int64_t i = 0; i < n; ++i) {
-    if (i > 0) {
-      out += last ? ", " : ",\n";
-      if (!last) out.append(axis + 7, ' ');
-    }
-    if (i == kShown && n > 2 * kShown) {
-      out += "...";
-      i = n - kShown - 1;
-      continue;
-    }
-    print_along<T>(out, e, axis + 1, offset + e.step(axis, i));
-  }
-  out += ']';
-}
-
 }  // namespace
-
-std::atomic<int>& print_precision() {
-  static std::atomic<int> precision{-1};
-  return precision;
-}
 
 const void* host_data(const array& x) {
   if (x.node()->status.load(std::memory_order_acquire) != Status::available) {
@@ -155,25 +64,23 @@ nb::object item_of(const array& x) {
             "an array of shape " + to_string(x.shape()) +
                 " is no Python number; expected one element.");
   }
-  Elements e(x);
+  const Elements e(x, host_data(x));
   return visit_dtype(x.dtype(), [&]<class T>() {
     return nb::steal<nb::object>(to_python(e.at<T>(0)));
   });
 }
 
 nb::object to_list(const array& x) {
-  Elements e(x);
+  const Elements e(x, host_data(x));
   return visit_dtype(x.dtype(),
                      [&]<class T>() { return list_along<T>(e, 0, 0); });
 }
 
 std::string repr_of(const array& x) {
-  std::string out = "array(";
-  Elements e(x);
-  visit_dtype(x.dtype(), [&]<class T>() { print_along<T>(out, e, 0, 0); });
-  out += ", dtype=";
-  out += name_of(x.dtype());
-  return out + ")";
+  host_data(x);  // without Python's lock
+  std::ostringstream out;
+  out << x;
+  return std::move(out).str();
 }
 
 }  // namespace treadle::python

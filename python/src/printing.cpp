@@ -4,6 +4,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/graph/dot.h"
+#include "treadle/graph/print.h"
 
 #include "array.h"
 #include "bindings.h"
@@ -16,15 +17,6 @@ namespace {
 struct PrintOptions {
   int precision = -1;
 };
-
-void set_precision(int precision) {
-  if (precision < -1 || precision > 100) {
-    invalid("set_printoptions",
-            "got precision " + std::to_string(precision) +
-                "; expected 0 to 100, or -1 for the default.");
-  }
-  print_precision() = precision;
-}
 
 // `with printoptions(precision=3):`
 struct PrintOptionsContext {
@@ -88,7 +80,7 @@ void bind_printing(nb::module_& m) {
           nb::arg().none())
       .def("__hash__", [](const PrintOptions& o) { return o.precision; });
   m.def("set_printoptions",
-        &set_precision,
+        &set_print_precision,
         nb::arg("precision") = -1,
         "Digits after the point of printed numbers; -1: six significant ones.");
   m.def(
@@ -101,11 +93,11 @@ void bind_printing(nb::module_& m) {
            [](nb::handle self) {
              auto& c = *nb::inst_ptr<PrintOptionsContext>(self);
              c.outer = print_precision();
-             set_precision(c.precision);
+             set_print_precision(c.precision);
              return nb::borrow(self);
            })
       .def("__exit__", [](PrintOptionsContext& c, const nb::args&) {
-        print_precision() = c.outer;
+        set_print_precision(c.outer);
       });
   m.def(
       "printoptions",
