@@ -28,8 +28,6 @@ array key_or_default(const std::optional<array>& key) {
 
 }  // namespace
 
-bool is_random_state(nb::handle h) { return nb::isinstance<RandomState>(h); }
-
 void bind_random(nb::module_& m) {
   nb::module_ r =
       m.def_submodule("random",

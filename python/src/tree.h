@@ -11,9 +11,6 @@
 
 namespace treadle::python {
 
-// random.state as a leaf of a tree; defined in random.cpp.
-bool is_random_state(nb::handle h);
-
 // What remains of a tree when its arrays are taken out, to build it again.
 struct Form {
   enum class Kind : uint8_t { array, constant, list, tuple, dict };

@@ -97,7 +97,6 @@ class Printer {
 
   void preamble();  // tape_source.cpp
   void map();
-  void map_loads(const Ids& loads, const Ids& singles);
 
   void rows();  // tape_rows.cpp
   void rows_entry(std::string_view name,

@@ -31,7 +31,6 @@ inline constinit SharedLibrary library("oneDNN", TREADLE_ONEDNN_LIBRARY);
   F(primitive_attr_set_scratchpad_mode)                 \
   F(primitive_create)                                   \
   F(primitive_desc_destroy)                             \
-  F(primitive_desc_query)                               \
   F(primitive_desc_query_md)                            \
   F(primitive_destroy)                                  \
   F(primitive_execute)                                  \

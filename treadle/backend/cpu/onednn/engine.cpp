@@ -2,7 +2,6 @@
 
 #include "treadle/backend/cpu/onednn/engine.h"
 
-#include <cstring>
 #include <stdexcept>
 #include <string_view>
 
@@ -122,14 +121,6 @@ Attr user_scratchpad() {
                                                 dnnl_scratchpad_mode_user),
         "attributes");
   return attr;
-}
-
-bool is_generic(const PrimitiveDesc& desc) {
-  const char* name = "";
-  check(api::primitive_desc_query(
-            desc.get(), dnnl_query_impl_info_str, 0, static_cast<void*>(&name)),
-        "implementation name");
-  return std::strncmp(name, "ref", 3) == 0;
 }
 
 Call::Call(const PrimitiveDesc& desc) {

@@ -61,8 +61,6 @@ MemoryDesc any_layout(const Dims& dims, Dtype dtype);
 MemoryDesc layout_of(const PrimitiveDesc& desc, dnnl_query_t what);
 // Scratch memory is passed with the call.
 Attr user_scratchpad();
-// True when the implementation found is the slow generic one.
-bool is_generic(const PrimitiveDesc& desc);
 
 // A primitive with its arguments, ready to be called again and again. For one
 // thread at a time.
