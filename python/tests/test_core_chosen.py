@@ -171,3 +171,53 @@ def test_gradients_of_gated_delta_update():
         return m.grad(loss, argnums=(0, 1, 2, 3, 4, 5))(*[m.array(v) for v in list(DELTA.values())[:6]])
 
     check(gradients, 32)
+
+
+def gathered(a, b, i, j):
+    return mx.matmul(mx.take(a, i, axis=0), mx.take(b, j, axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_products_of_chosen_matrices_are_those_of_copies(dtype, rows):
+    rng = np.random.default_rng(rows)
+    dtype = getattr(mx, dtype)
+    a = mx.array(rng.standard_normal((9, rows, 70)).astype(np.float32)).astype(dtype)
+    b = mx.array(rng.standard_normal((5, 70, 33)).astype(np.float32)).astype(dtype)
+    w = mx.array(rng.standard_normal((12, rows, 33)).astype(np.float32)).astype(dtype)
+    i = mx.array([0, 1, 2, 3, 3, -1, 4, 5, 6, 7, 7, 0])
+    j = mx.array([0, 0, 0, 0, 1, 1, 3, 3, 3, 3, -1, 0])
+    tolerance = {mx.float16: 2e-2, mx.bfloat16: 2e-1, mx.float64: 1e-12}.get(dtype, 2e-5)
+
+    def both(product):
+        def loss(x, y):
+            return (product(x, y, i, j) * w).sum()
+
+        return [product(a, b, i, j), *mx.grad(loss, argnums=(0, 1))(a, b)]
+
+    for got, want in zip(both(mx.gather_mm), both(gathered), strict=True):
+        assert got.dtype == dtype
+        got, want = (np.array(v.astype(mx.float64)) for v in (got, want))
+        assert np.abs(got - want).max() < tolerance * max(1, np.abs(want).max() / 10)
+
+
+def test_what_is_chosen_is_not_copied():
+    """The peak above inputs and results, in multiples of them."""
+    i, j = mx.array([0, 1, 2, 3] * 8), mx.array([3, 2, 1, 0] * 8)
+    a, b = mx.array(normal(4, 128, 256)), mx.array(normal(4, 256, 128))
+    segments = mx.array([[k * 512, (k + 1) * 512] for k in range(8)])
+    x, y = mx.array(normal(128, 4096)), mx.array(normal(4096, 64))
+    loss = mx.array(normal(32, 128, 128))
+    calls = [
+        (lambda: [mx.gather_mm(a, b, i, j)], a.nbytes + b.nbytes),
+        (lambda: [mx.segmented_mm(x, y, segments)], x.nbytes + y.nbytes),
+        (lambda: mx.vjp(lambda a, b: mx.gather_mm(a, b, i, j), [a, b], [loss])[1], a.nbytes + b.nbytes + loss.nbytes),
+    ]
+    for call, size in calls:
+        mx.eval(i, j, a, b, x, y, segments, loss)
+        before = mx.get_active_memory()
+        mx.reset_peak_memory()
+        out = call()
+        mx.eval(out)
+        peak = mx.get_peak_memory() - before
+        assert peak < 0.1 * size + 1.1 * sum(v.nbytes for v in out)

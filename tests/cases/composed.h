@@ -82,13 +82,16 @@ inline std::vector<OpCase> composed_cases() {
       {"symmetric_root",
        [](A x) {
          // Of x x^T + 1, whose eigenvalues are apart from 0.
-         array v = astype(x[0], float32);
+         const array& v = x[0];
          array c = matmul(v, swapaxes(v, -1, -2)) + eye(4);
          return symmetric_root(c);
        },
        {{{2, 4, 4}}},
        16,
-       false},
+       true,
+       true,
+       true,
+       1},
       {"norm", [](A x) { return linalg::norm(x[0]); }, {{{3, 4}}}, 16},
       {"norm_3",
        [](A x) { return linalg::norm(x[0], 3, Axes{1}); },

@@ -99,6 +99,29 @@ inline std::vector<OpCase> indexing_cases() {
        },
        {{{3, 5}}, {{5, 4}}},
        32});
+  cases.push_back({"segmented_mm_overlapping",
+                   [](A x) {
+                     return segmented_mm(
+                         x[0], x[1], array({4, 6, 0, 5, 3, 1, 1, 9}, {4, 2}));
+                   },
+                   {{{3, 7}}, {{7, 4}}},
+                   32});
+  cases.push_back(
+      {"gather_mm_rows",  // neighbours that become one product
+       [](A x) {
+         return gather_mm(x[0], x[1], array(), array({0, 0, 0, 2, 2, 0}), true);
+       },
+       {{{6, 1, 4}}, {{3, 4, 2}}},
+       32});
+  cases.push_back({"gather_mm_turned",
+                   [](A x) {
+                     return gather_mm(swapaxes(x[0], -1, -2),
+                                      swapaxes(x[1], 0, 2),
+                                      array({1, 0, 1, -1}),
+                                      array({2, 0}, {2, 1}));
+                   },
+                   {{{2, 4, 3}}, {{5, 4, 3}}},
+                   32});
   cases.push_back(
       {"gather_mm",
        [](A x) {

@@ -11,6 +11,7 @@
 #include "treadle/graph/record.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/attention.h"
+#include "treadle/ops/chosen_products.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
@@ -399,6 +400,13 @@ Arrays make_checked(const T& op, A x, size_t count) {
   need(op, x, count);
   return record_all(make_op(T(op)), x, resolve({}));
 }
+Arrays make(const ChosenProducts& op, A x) {
+  check_size(op.op_name, {op.groups}, bool_);
+  if (x.size() < 4) wrong(op.op_name);
+  return record_all(make_op(ChosenProducts(op)), x, resolve({}));
+}
+Arrays make(const SegmentProducts& op, A x) { return make_checked(op, x, 3); }
+Arrays make(const SegmentRows& op, A x) { return make_checked(op, x, 3); }
 Arrays make(const linalg::Cholesky& op, A x) { return make_checked(op, x, 1); }
 Arrays make(const linalg::Lu& op, A x) { return make_checked(op, x, 1); }
 Arrays make(const linalg::Qr& op, A x) { return make_checked(op, x, 1); }
@@ -471,6 +479,9 @@ using Saved = List<Identity,
                    SearchSorted,
                    SymmetricRoot,
                    Matmul,
+                   ChosenProducts,
+                   SegmentProducts,
+                   SegmentRows,
                    Reduce,
                    ArgReduce,
                    Cumulative,

@@ -8,6 +8,7 @@
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
+#include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -51,6 +52,181 @@ void check_indices(std::string_view op, const array& i) {
 
 }  // namespace
 
+// The ops ---------------------------------------------------------------------
+
+namespace {
+
+array turned(const array& x) { return swapaxes(x, -1, -2); }
+
+bool are_indices(const Spec& s, const Shape& shape) {
+  return is_integer(s.dtype) && s.shape == shape;
+}
+
+[[noreturn]] void do_not_fit(std::string_view op, std::span<const Spec> in) {
+  std::string got;
+  for (const Spec& s : in) got += (got.empty() ? "" : ", ") + to_string(s);
+  invalid(op, fmt::format("the inputs do not fit: got {}.", got));
+}
+
+// The tangent of a product of x[0] and x[1].
+template <class T>
+Arrays product_rule(const T& op, const Arrays& x, const Arrays& t, Argnums at) {
+  array y;
+  for (size_t i = 0; i < at.size(); ++i) {
+    if (at[i] > 1 || t[i].null()) continue;
+    Arrays in = x;
+    in[size_t(at[i])] = t[i];
+    const array part = record(make_op(op), in, resolve({}));
+    y = y.null() ? part : y + part;
+  }
+  return {y};
+}
+
+// (S, K): which rows belong to each segment.
+array inside_of(const array& segments, int64_t k) {
+  const array at = astype(arange(k, int64), segments.dtype());
+  auto column = [&](int64_t i) {
+    return slice(segments, {0, i}, {segments.shape(0), i + 1});
+  };
+  return logical_and(greater_equal(at, column(0)), less(at, column(1)));
+}
+
+void check_segments(std::string_view op, std::span<const Spec> in) {
+  const Spec& s = in[2];
+  if (!is_floating(in[0].dtype) || in[0].dtype != in[1].dtype ||
+      s.shape.size() != 2 || s.shape[1] != 2 || !is_integer(s.dtype)) {
+    do_not_fit(op, in);
+  }
+}
+
+}  // namespace
+
+Specs ChosenProducts::infer(std::span<const Spec> in) const {
+  const Shape &x = in[0].shape, &y = in[1].shape;
+  bool fits = (in.size() == 4 || in.size() == 5) && x.size() == 3 &&
+              y.size() == 3 && x[2] == y[1] && is_floating(in[0].dtype) &&
+              in[0].dtype == in[1].dtype && in[2].shape.size() == 1 &&
+              groups >= 0;
+  for (size_t i = 2; fits && i < in.size(); ++i) {
+    fits = are_indices(in[i], in[2].shape);
+  }
+  if (!fits) do_not_fit(op_name, in);
+  const int64_t count = in.size() == 5 ? groups : in[2].shape[0];
+  return {Spec{{count, x[1], y[2]}, in[0].dtype}};
+}
+
+Arrays ChosenProducts::expand(const Arrays& x) const {
+  array y = matmul(take(x[0], x[2], 0), take(x[1], x[3], 0));
+  if (x.size() == 4) return {y};
+  const array none = zeros({groups, y.shape(1), y.shape(2)}, y.dtype());
+  return {scatter(none, x[4], y, 0, ScatterMode::add)};
+}
+
+Arrays ChosenProducts::jvp(const Arrays& x,
+                           const Arrays&,
+                           const Arrays& t,
+                           Argnums args) const {
+  return product_rule(*this, x, t, args);
+}
+
+Arrays ChosenProducts::vjp(const Arrays& x,
+                           const Arrays&,
+                           const Arrays& ct,
+                           Argnums args) const {
+  Arrays out(args.size());
+  if (ct[0].null()) return out;
+  const array g = x.size() == 5 ? x[4] : arange(x[2].shape(0), int64);
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] > 1) continue;
+    ChosenProducts op;
+    op.groups = x[size_t(args[i])].shape(0);
+    const Arrays in = args[i] == 0 ? Arrays{ct[0], turned(x[1]), g, x[3], x[2]}
+                                   : Arrays{turned(x[0]), ct[0], x[2], g, x[3]};
+    out[i] = record(make_op(op), in, resolve({}));
+  }
+  return out;
+}
+
+Specs SegmentProducts::infer(std::span<const Spec> in) const {
+  const Shape &a = in[0].shape, &b = in[1].shape;
+  check_segments(op_name, in);
+  if (a.size() != 2 || b.size() != 2 || a[1] != b[0]) do_not_fit(op_name, in);
+  return {Spec{{in[2].shape[0], a[0], b[1]}, in[0].dtype}};
+}
+
+// The smaller factor is masked.
+Arrays SegmentProducts::expand(const Arrays& x) const {
+  const array inside = inside_of(x[2], x[0].shape(1));
+  if (x[0].shape(0) <= x[1].shape(1)) {
+    return {matmul(select(expand_dims(inside, 1), x[0], 0), x[1])};
+  }
+  return {matmul(x[0], select(expand_dims(inside, 2), x[1], 0))};
+}
+
+Arrays SegmentProducts::jvp(const Arrays& x,
+                            const Arrays&,
+                            const Arrays& t,
+                            Argnums args) const {
+  return product_rule(*this, x, t, args);
+}
+
+Arrays SegmentProducts::vjp(const Arrays& x,
+                            const Arrays&,
+                            const Arrays& ct,
+                            Argnums args) const {
+  Arrays out(args.size());
+  if (ct[0].null()) return out;
+  auto rows = [&](const array& of, const array& by) {
+    return record(SegmentRows{}, {of, by, x[2]}, resolve({}));
+  };
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == 0) out[i] = turned(rows(x[1], turned(ct[0])));
+    if (args[i] == 1) out[i] = rows(turned(x[0]), ct[0]);
+  }
+  return out;
+}
+
+Specs SegmentRows::infer(std::span<const Spec> in) const {
+  const Shape &x = in[0].shape, &c = in[1].shape;
+  check_segments(op_name, in);
+  if (x.size() != 2 || c.size() != 3 || x[1] != c[1] ||
+      c[0] != in[2].shape[0]) {
+    do_not_fit(op_name, in);
+  }
+  return {Spec{{x[0], c[2]}, in[0].dtype}};
+}
+
+Arrays SegmentRows::expand(const Arrays& x) const {
+  const array inside = expand_dims(inside_of(x[2], x[0].shape(0)), 2);
+  return {sum(matmul(select(inside, x[0], 0), x[1]), 0)};
+}
+
+Arrays SegmentRows::jvp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& t,
+                        Argnums args) const {
+  return product_rule(*this, x, t, args);
+}
+
+Arrays SegmentRows::vjp(const Arrays& x,
+                        const Arrays&,
+                        const Arrays& ct,
+                        Argnums args) const {
+  Arrays out(args.size());
+  if (ct[0].null()) return out;
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == 0) {
+      out[i] = record(SegmentRows{}, {ct[0], turned(x[1]), x[2]}, resolve({}));
+    } else if (args[i] == 1) {
+      out[i] =
+          record(SegmentProducts{}, {turned(x[0]), ct[0], x[2]}, resolve({}));
+    }
+  }
+  return out;
+}
+
+// The functions ---------------------------------------------------------------
+
 array gather_mm(const array& a,
                 const array& b,
                 const array& lhs_indices,
@@ -70,22 +246,29 @@ array gather_mm(const array& a,
                         to_string(a.spec()),
                         to_string(b.spec())));
   }
-  auto every = [](const array& indices, const array& of) {
-    if (!indices.null()) return indices;
-    const Shape batch = batch_of(of);
-    return reshape(arange(size_of(batch), int32), batch);
-  };
-  const array left = every(lhs_indices, x), right = every(rhs_indices, y);
-  const Shape picked = broadcast_shapes(op, left.shape(), right.shape());
-  auto pick = [&](const array& of, const array& indices, bool given) {
-    // A broadcast batch repeats matrices without a copy.
-    array m = given ? take(batched(of), indices, 0) : of;
-    Shape wide = picked;
-    wide.append(m.shape().end() - 2, m.shape().end());
-    return broadcast_to(m, wide);
-  };
-  array out = matmul(pick(x, left, !lhs_indices.null()),
-                     pick(y, right, !rhs_indices.null()));
+  array out;
+  if (lhs_indices.null() && rhs_indices.null()) {
+    out = matmul(x, y);
+  } else {
+    auto every = [](const array& indices, const array& of) {
+      if (!indices.null()) return indices;
+      const Shape batch = batch_of(of);
+      return reshape(arange(size_of(batch), int32), batch);
+    };
+    const array i = every(lhs_indices, x), j = every(rhs_indices, y);
+    const Shape picked = broadcast_shapes(op, i.shape(), j.shape());
+    const int64_t count = size_of(picked);
+    auto flat = [&](const array& of) {
+      return reshape(broadcast_to(of, picked), {count});
+    };
+    out = record(ChosenProducts{},
+                 {batched(x), batched(y), flat(i), flat(j)},
+                 resolve({}));
+    Shape shape = picked;
+    shape.push_back(x.shape(-2));
+    shape.push_back(y.shape(-1));
+    out = reshape(out, shape);
+  }
   if (b.ndim() == 1) out = squeeze(out, -1);
   if (a.ndim() == 1) out = squeeze(out, b.ndim() == 1 ? -1 : -2);
   return out;
@@ -184,20 +367,12 @@ array segmented_mm(const array& a,
                         to_string(segments.spec())));
   }
   const Shape pairs(segments.shape().begin(), segments.shape().end() - 1);
-  const array flat = reshape(segments, {size_of(pairs), 2});
-  const int64_t k = x.shape(1), m = x.shape(0), n = y.shape(1);
-  const array at = astype(arange(k, int32), segments.dtype());
-  auto column = [&](int64_t i) {
-    return slice(flat, {0, i}, {flat.shape(0), i + 1});
-  };
-  // (S, K): what belongs to each segment. The smaller factor is masked.
-  const array inside =
-      logical_and(greater_equal(at, column(0)), less(at, column(1)));
-  array out = m <= n ? matmul(select(expand_dims(inside, 1), x, 0), y)
-                     : matmul(x, select(expand_dims(inside, 2), y, 0));
+  array out = record(SegmentProducts{},
+                     {x, y, reshape(segments, {size_of(pairs), 2})},
+                     resolve({}));
   Shape shape = pairs;
-  shape.push_back(m);
-  shape.push_back(n);
+  shape.push_back(x.shape(0));
+  shape.push_back(y.shape(1));
   return reshape(out, shape);
 }
 

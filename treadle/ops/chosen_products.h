@@ -1,9 +1,42 @@
-// Matrix products of chosen matrices, blocks and segments.
+// Matrix products of chosen matrices, blocks and segments. The ops multiply
+// matrices where they lie: what is chosen is never copied, neither forward nor
+// in gradients, which are ops of the same kinds.
 #pragma once
 
 #include "treadle/graph/array.h"
+#include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
+
+// x (X, M, K), y (Y, K, N), i, j (P), integers -> (P, M, N): x[i[p]] @ y[j[p]].
+// With a fifth input g (P) -> (groups, M, N): the sums of the products with
+// equal g[p].
+struct ChosenProducts : Composite<ChosenProducts> {
+  static constexpr std::string_view op_name = "gather_mm";
+  int64_t groups = 0;  // with g
+  auto sizes() const { return std::tie(groups); }
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays expand(const Arrays& x) const override;
+  TREADLE_JVP_VJP
+};
+
+// a (M, K), b (K, N), segments (S, 2) -> (S, M, N), as segmented_mm below.
+struct SegmentProducts : Composite<SegmentProducts> {
+  static constexpr std::string_view op_name = "segmented_mm";
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays expand(const Arrays& x) const override;
+  TREADLE_JVP_VJP
+};
+
+// x (K, P), c (S, P, Q), segments (S, 2) -> (K, Q): row k is the sum of
+// x[k] @ c[s] over the segments s that hold k.
+struct SegmentRows : Composite<SegmentRows> {
+  static constexpr std::string_view op_name = "segment_rows";
+  Specs infer(std::span<const Spec> in) const override;
+  Arrays expand(const Arrays& x) const override;
+  TREADLE_JVP_VJP
+};
 
 // Products of matrices picked from a (..., M, K) and b (..., K, N): matrix i of
 // the result (I..., M, N) is a[lhs_indices[i]] @ b[rhs_indices[i]], where the

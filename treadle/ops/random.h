@@ -154,7 +154,7 @@ array permutation(const array& x,
                   StreamOrDevice s = {});
 // float32 of mean (..., N) and covariance (..., N, N), symmetric and positive
 // semi-definite: (shape..., N). Without a shape that of the leading axes, which
-// broadcast. The covariance gets no derivative.
+// broadcast.
 array multivariate_normal(const array& mean,
                           const array& cov,
                           const Shape& shape = {},

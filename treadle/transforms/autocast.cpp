@@ -12,6 +12,7 @@
 #include "treadle/graph/behind.h"
 #include "treadle/graph/record.h"
 #include "treadle/ops/attention.h"
+#include "treadle/ops/chosen_products.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/index.h"
@@ -24,7 +25,10 @@ namespace treadle {
 
 namespace {
 
-bool takes_short(const Op& op) { return is_product(op) || as<Attention>(op); }
+bool takes_short(const Op& op) {
+  return is_product(op) || as<Attention>(op) || as<ChosenProducts>(op) ||
+         as<SegmentProducts>(op) || as<SegmentRows>(op);
+}
 
 // Rows that neither leave the range of a short type nor lose much in it.
 bool follows(Row row) {

@@ -3,6 +3,7 @@
 #include "treadle/backend/cpu/attention.h"
 #include "treadle/backend/cpu/backend.h"
 #include "treadle/backend/cpu/banded.h"
+#include "treadle/backend/cpu/chosen_products.h"
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/create.h"
 #include "treadle/backend/cpu/cumulative.h"
@@ -38,6 +39,7 @@
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/banded.h"
+#include "treadle/ops/chosen_products.h"
 #include "treadle/ops/conv.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
@@ -65,6 +67,9 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Scan>({loop_scan()});
   table.add<Matmul>(
       {onednn_matmul(), openblas_matmul(), own_matmul(), ref_matmul()});
+  table.add<ChosenProducts>({chosen_products()});
+  table.add<SegmentProducts>({segment_products()});
+  table.add<SegmentRows>({segment_rows()});
   table.add<Conv>({onednn_conv(), matmul_conv(), ref_conv()});
   table.add<ConvInputGrad>({onednn_conv_input_grad(),
                             matmul_conv_input_grad(),

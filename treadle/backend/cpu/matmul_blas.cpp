@@ -22,7 +22,13 @@ CBLAS_TRANSPOSE order_of(const Factor& f) {
 }
 
 // One matrix of the batch, `m` rows from a on.
-void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
+void gemm(const Product& p,
+          const char* a,
+          const char* b,
+          char* c,
+          int64_t m,
+          bool add = false) {
+  const float beta = add ? 1 : 0;
   const auto ta = order_of(p.a), tb = order_of(p.b);
   const blasint rows = blasint(m), n = blasint(p.n), k = blasint(p.k);
   const blasint lda = blasint(p.a.lead()), ldb = blasint(p.b.lead());
@@ -39,7 +45,7 @@ void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
                          lda,
                          reinterpret_cast<const float*>(b),
                          ldb,
-                         0,
+                         beta,
                          reinterpret_cast<float*>(c),
                          n);
     case Dtype::float64:
@@ -54,18 +60,27 @@ void gemm(const Product& p, const char* a, const char* b, char* c, int64_t m) {
                          lda,
                          reinterpret_cast<const double*>(b),
                          ldb,
-                         0,
+                         beta,
                          reinterpret_cast<double*>(c),
                          n);
     default: {
-      const complex64_t one(1), zero(0);
+      const complex64_t one(1), by(beta);
       return cblas_cgemm(
-          CblasRowMajor, ta, tb, rows, n, k, &one, a, lda, b, ldb, &zero, c, n);
+          CblasRowMajor, ta, tb, rows, n, k, &one, a, lda, b, ldb, &by, c, n);
     }
   }
 }
 
 }  // namespace
+
+void blas_gemm(const Product& p, bool add) {
+  gemm(p,
+       static_cast<const char*>(p.a.data),
+       static_cast<const char*>(p.b.data),
+       static_cast<char*>(p.c),
+       p.m,
+       add);
+}
 
 void blas_matmul(const Product& p, int threads) {
   prepare_openblas();

@@ -10,4 +10,8 @@ namespace treadle::backend::cpu {
 // empty sum.
 void blas_matmul(const Product& p, int threads);
 
+// The same on this thread, of a product without a batch; c is added to if
+// `add`. prepare_openblas() has been called.
+void blas_gemm(const Product& p, bool add);
+
 }  // namespace treadle::backend::cpu

@@ -13,7 +13,7 @@ namespace {
 
 using runtime::Operand;
 
-Factor factor_of(const Operand& x) {
+Factor unsettled_factor_of(const Operand& x) {
   const size_t rank = x.shape.size();
   Factor f;
   f.data = x.data;
@@ -42,6 +42,12 @@ void settle(Factor* f) {
 
 }  // namespace
 
+Factor factor_of(const Operand& x) {
+  Factor f = unsettled_factor_of(x);
+  settle(&f);
+  return f;
+}
+
 int64_t Factor::copy_size(const Shape& batch_shape) const {
   int64_t size = rows * columns;
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -52,8 +58,8 @@ int64_t Factor::copy_size(const Shape& batch_shape) const {
 
 Product product_of(const runtime::Task& task) {
   Product p;
-  p.a = factor_of(task.in[0]);
-  p.b = factor_of(task.in[1]);
+  p.a = unsettled_factor_of(task.in[0]);
+  p.b = unsettled_factor_of(task.in[1]);
   p.c = task.out[0].data;
   p.dtype = task.out[0].dtype;
   p.m = p.a.rows;

@@ -42,6 +42,9 @@ struct Product {
   }
 };
 
+// The last two axes of x, in an order where it has one.
+Factor factor_of(const runtime::Operand& x);
+
 Product product_of(const runtime::Task& task);
 
 // f as a copy in row order would lie; its data is null.

@@ -144,7 +144,7 @@ void matmul(const SmallProduct<T>& p) {
         b = packed;
         b_row = width;
       }
-      const bool add = k0 > 0;
+      const bool add = p.add || k0 > 0;
       T* c = p.c + j;
       if (columns == width) {
         panel<2, true>(p, b, b_row, k0, k1, c, add, 0);

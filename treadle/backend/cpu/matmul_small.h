@@ -10,7 +10,7 @@
 
 namespace treadle::backend::cpu {
 
-// c (m, n) = a (m, k) @ b (k, n). a and b have any strides, rows of c are
+// c (m, n) = a (m, k) @ b (k, n), or added to it. a and b have any strides, rows of c are
 // contiguous. Strides are in elements.
 template <class T>
 struct SmallProduct {
@@ -21,6 +21,7 @@ struct SmallProduct {
   int64_t b_row, b_column;
   T* c;
   int64_t c_row;
+  bool add = false;  // to what is there
 };
 void small_matmul(const SmallProduct<float>& p);
 void small_matmul(const SmallProduct<double>& p);
