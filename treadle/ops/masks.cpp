@@ -154,14 +154,15 @@ Unique unique(const array& a,
             zeros(a.shape(), uint32),
             zeros({count}, int32)};
   }
+  // The order is computed for those who ask where elements were.
   const array order = argsort(flat);
-  const array sorted = take(flat, order, 0);
+  const array sorted = sort(flat);
   const array fresh =
       not_equal(slice(sorted, {1}, {n}), slice(sorted, {0}, {n - 1}));
   // The place in `values` of each element in order.
   const array place =
       concatenate({zeros({1}, int32), cumsum(astype(fresh, int32))});
-  array total = slice(place, {n - 1}, {n}) + 1;
+  const array total = sum(astype(fresh, int32), AxisArg(), true) + 1;
   const int64_t count =
       size ? *size : read_count("unique", astype(squeeze(total), int64));
   // What is cut off goes to a place of its own.

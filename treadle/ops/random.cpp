@@ -13,6 +13,7 @@
 #include "treadle/ops/index.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/reinterpret.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/symmetric_root.h"
 #include "treadle/ops/views.h"
@@ -269,21 +270,22 @@ array scaled(array x,
              const Term& scale,
              StreamOrDevice s) {
   array f(Scalar(factor), x.dtype());
-  if (!is_number(scale, 1)) f = multiply(f, as_array(scale, x.dtype(), s), s);
+  if (!scale.is_array() && is_floating(x.dtype())) {
+    // As two numbers of the dtype multiply; known now, it is no step of a plan.
+    const array by(scale.scalar(), x.dtype());
+    f = array(Scalar(f.item<double>() * by.item<double>()), x.dtype());
+  } else if (!is_number(scale, 1)) {
+    f = multiply(f, as_array(scale, x.dtype(), s), s);
+  }
   x = multiply(f, x, s);
   return is_number(loc, 0) ? x : add(as_array(loc, x.dtype(), s), x, s);
 }
 
 array complex_normal(Shape shape, const array& key, StreamOrDevice s) {
   shape.push_back(2);
-  array z = astype(erfinv(symmetric_uniform(shape, key, s), s), complex64, s);
-  auto part = [&](int64_t i) {
-    Shape low(shape.size(), 0), high = shape;
-    low.back() = i;
-    high.back() = i + 1;
-    return squeeze(slice(z, low, high, {}, s), -1, s);
-  };
-  return add(part(0), multiply(part(1), complex64_t(0, 1), s), s);
+  // Pairs of real and imaginary parts lie as complex numbers do.
+  const array pairs = erfinv(symmetric_uniform(shape, key, s), s);
+  return squeeze(view(pairs, complex64, s), -1, s);
 }
 
 }  // namespace

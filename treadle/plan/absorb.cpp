@@ -3,10 +3,16 @@
 #include <algorithm>
 
 #include "treadle/ops/conv.h"
+#include "treadle/ops/random.h"
 
 namespace treadle::plan {
 
 namespace {
+
+// Ops of which some kernel lets the next step work on each piece of a result.
+bool may_be_followed(const Op& op) {
+  return is_product(op) || as<RandomBits>(op);
+}
 
 bool has_reduction(const Tape& tape) {
   return std::any_of(
@@ -69,7 +75,7 @@ class Absorber {
     const size_t at = size_t(latest);
     const PlanStep& maker = plan_.steps[at];
     if (maker.kind != PlanStep::Kind::op || maker.out.size() != 1 ||
-        !is_product(*p_.nodes[size_t(maker.node)].node->op) ||
+        !may_be_followed(*p_.nodes[size_t(maker.node)].node->op) ||
         (at + 1 < plan_.steps.size() && plan_.steps[at + 1].follows)) {
       return;
     }

@@ -1,5 +1,7 @@
 #include "treadle/runtime/follow.h"
 
+#include "treadle/ops/random.h"
+
 namespace treadle::runtime {
 
 namespace {
@@ -30,6 +32,10 @@ bool merge_axes(size_t outer, int64_t rows, Operand& x) {
 }
 
 }  // namespace
+
+int64_t row_of(const Op& op, const Operand& out) {
+  return as<RandomBits>(op) ? 1 : out.shape.back();
+}
 
 bool lay_out_by_rows(const Shape& space,
                      int64_t row,

@@ -5,6 +5,10 @@
 
 namespace treadle::runtime {
 
+// Elements of output 0 that kernels of the op hand on as one row: of random
+// bits one, else the last axis.
+int64_t row_of(const Op& op, const Operand& out);
+
 // The arguments of a tape over `space` laid out over (rows, ...), where the
 // axes after the first have `row` elements together; false when some operand
 // has no single step from row to row.

@@ -189,8 +189,8 @@ class Builder {
     auto f = std::make_unique<Instance::Following>();
     f->in = call.in;
     f->out = call.out;
-    if (!lay_out_by_rows(
-            call.space, before.out[0].shape.back(), f->in, f->out)) {
+    const int64_t row = row_of(*before.op, before.out[0]);
+    if (!lay_out_by_rows(call.space, row, f->in, f->out)) {
       return false;
     }
     f->kernel = call.kernel;

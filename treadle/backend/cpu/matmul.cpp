@@ -368,10 +368,24 @@ void run_kept(const Steps& s, const Task& task) {
 }
 #endif
 
+#ifdef TREADLE_HAS_OPENBLAS
+// Below, a write and a read of the result do not count.
+bool openblas_follows(const Task& task) {
+  const Steps s = steps_of(task, Library::openblas);
+  return s.road == Road::library && !s.copy_c &&
+         s.p.m * s.p.n * s.p.k >= 64 * 64 * 64;
+}
+#endif
+
 template <Library library>
 size_t workspace(const Task& task) {
   Steps s = steps_of(task, library);
   size_t bytes = s.copies();
+#ifdef TREADLE_HAS_OPENBLAS
+  if (library == Library::openblas && task.follow && !task.out[0].data) {
+    bytes += blas_bytes(s.p, task.threads);
+  }
+#endif
 #ifdef TREADLE_HAS_ONEDNN
   if (library == Library::onednn && s.road == Road::library) {
     bytes += onednn_bytes(s, task);
@@ -414,7 +428,7 @@ void run(const Task& task) {
 #endif
   } else if constexpr (library == Library::openblas) {
 #ifdef TREADLE_HAS_OPENBLAS
-    blas_matmul(p, task.threads);
+    blas_matmul(p, task.threads, task.follow, space + s.copies());
 #endif
   }
   if (s.copy_c) {
@@ -482,7 +496,12 @@ runtime::Kernel onednn_matmul() {
   return k;
 }
 runtime::Kernel openblas_matmul() {
-  return kernel<Library::openblas>("openblas::matmul", openblas_why_not);
+  runtime::Kernel k =
+      kernel<Library::openblas>("openblas::matmul", openblas_why_not);
+#ifdef TREADLE_HAS_OPENBLAS
+  k.follows = openblas_follows;
+#endif
+  return k;
 }
 runtime::Kernel own_matmul() {
   return kernel<Library::own>("own::matmul", own_why_not);

@@ -82,29 +82,53 @@ void blas_gemm(const Product& p, bool add) {
        add);
 }
 
-void blas_matmul(const Product& p, int threads) {
+namespace {
+
+// Rows of a block: not as the number of threads has it, and so no bit is.
+int64_t block_rows(const Product& p) {
+  return std::max<int64_t>(64,
+                           std::min<int64_t>(512, (p.m / 8 + 63) / 64 * 64));
+}
+
+size_t block_bytes(const Product& p) {
+  const size_t bytes = size_t(block_rows(p) * p.n) * size_of(p.dtype);
+  return (bytes + 63) / 64 * 64;
+}
+
+}  // namespace
+
+size_t blas_bytes(const Product& p, int threads) {
+  return block_bytes(p) * size_t(threads);
+}
+
+void blas_matmul(const Product& p,
+                 int threads,
+                 const runtime::Follow* follow,
+                 char* space) {
   prepare_openblas();
   const int64_t size = int64_t(size_of(p.dtype));
-  // Blocks do not depend on the number of threads, and so no bit does.
-  const int64_t rows =
-      std::max<int64_t>(64, std::min<int64_t>(512, (p.m / 8 + 63) / 64 * 64));
+  const int64_t rows = block_rows(p);
   const int64_t blocks = (p.m + rows - 1) / rows;
-  auto run = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
+  Tasks tasks(p.batch_size() * blocks);
+  if (p.m * p.n * p.k < 64 * 64 * 64) threads = 1;
+  parallel_workers(threads, [&](int worker) {
+    for (int64_t i = 0; tasks.take(&i);) {
       const int64_t matrix = i / blocks, first = i % blocks * rows;
       const int64_t a =
           batch_offset(p.a, p.batch, matrix) + first * p.a.row_step;
       const int64_t b = batch_offset(p.b, p.batch, matrix);
+      const int64_t row = matrix * p.m + first;
+      const int64_t count = std::min(rows, p.m - first);
+      char* const c = p.c ? static_cast<char*>(p.c) + row * p.n * size
+                          : space + size_t(worker) * block_bytes(p);
       gemm(p,
            static_cast<const char*>(p.a.data) + a * size,
            static_cast<const char*>(p.b.data) + b * size,
-           static_cast<char*>(p.c) + (matrix * p.m + first) * p.n * size,
-           std::min(rows, p.m - first));
+           c,
+           count);
+      if (follow) runtime::run_follow(*follow, row, count, c);
     }
-  };
-  parallel_for(p.m * p.n * p.k < 64 * 64 * 64 ? 1 : threads,
-               p.batch_size() * blocks,
-               run);
+  });
 }
 
 }  // namespace treadle::backend::cpu

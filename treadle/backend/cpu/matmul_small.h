@@ -10,8 +10,8 @@
 
 namespace treadle::backend::cpu {
 
-// c (m, n) = a (m, k) @ b (k, n), or added to it. a and b have any strides, rows of c are
-// contiguous. Strides are in elements.
+// c (m, n) = a (m, k) @ b (k, n), or added to it. a and b have any strides,
+// rows of c are contiguous. Strides are in elements.
 template <class T>
 struct SmallProduct {
   int64_t m, n, k;

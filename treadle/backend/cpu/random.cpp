@@ -59,8 +59,8 @@ HWY_INLINE void store(V v, char* to) {
   hn::StoreU(hn::BitCast(bytes, v), bytes, reinterpret_cast<uint8_t*>(to));
 }
 
-// Hashes (i, i + second) for i in [begin, end) into words i of `a` and of `b`,
-// for whole groups of counters; returns where it stopped.
+// Hashes (i, i + second) for i in [begin, end) into words i - begin of `a` and
+// of `b`, for whole groups of counters; returns where it stopped.
 int64_t hash_range(
     Words key, int64_t second, int64_t begin, int64_t end, char* a, char* b) {
   const D d;
@@ -78,10 +78,11 @@ int64_t hash_range(
     even_rounds(w), add_key(w, k0, k1 + 3);
     odd_rounds(w), add_key(w, k1, k2 + 4);
     even_rounds(w), add_key(w, k2, k0 + 5);
-    store(w.a0, a + 4 * i);
-    store(w.a1, a + 4 * (i + n));
-    store(w.b0, b + 4 * i);
-    store(w.b1, b + 4 * (i + n));
+    const int64_t at = 4 * (i - begin);
+    store(w.a0, a + at);
+    store(w.a1, a + at + 4 * n);
+    store(w.b0, b + at);
+    store(w.b1, b + at + 4 * n);
   }
   return i;
 }
@@ -120,7 +121,7 @@ struct Block {
     int64_t i = begin;
     if (i < whole) {
       i = HWY_DYNAMIC_DISPATCH(hash_range)(
-          key, second, i, whole, to, to + 4 * second);
+          key, second, i, whole, to + 4 * i, to + 4 * (second + i));
     }
     for (; i < end; ++i) {
       Words w = threefry2x32(key, {uint32_t(i), uint32_t(i + second)});
@@ -133,7 +134,52 @@ struct Block {
   }
 };
 
+// Counters whose words the work that follows finds in the cache.
+constexpr int64_t kFollowed = 4096;
+
+// One key's words, a piece of either half after the other, and what follows on
+// each; kept only where the output has memory.
+void run_followed(const Task& task) {
+  const runtime::Operand &keys = task.in[0], &out = task.out[0];
+  const auto* k = static_cast<const uint32_t*>(keys.data);
+  const Words key{k[0], k[keys.strides.back()]};
+  const int64_t words = size_of(out.shape), half = words / 2;
+  const int64_t second = words - half;
+  char* const kept = static_cast<char*>(out.data);
+  auto follow = [&](int64_t word, int64_t count, const char* from) {
+    if (kept) std::memcpy(kept + 4 * word, from, size_t(4 * count));
+    runtime::run_follow(*task.follow, word, count, const_cast<char*>(from));
+  };
+  const int64_t pieces = (half + kFollowed - 1) / kFollowed;
+  parallel_tasks(task.threads, pieces, [&](int64_t piece) {
+    alignas(64) char a[4 * kFollowed], b[4 * kFollowed];
+    const int64_t begin = piece * kFollowed;
+    const int64_t end = std::min(half, begin + kFollowed);
+    int64_t i = HWY_DYNAMIC_DISPATCH(hash_range)(key, second, begin, end, a, b);
+    for (; i < end; ++i) {
+      const Words w = threefry2x32(key, {uint32_t(i), uint32_t(i + second)});
+      std::memcpy(a + 4 * (i - begin), &w.a, 4);
+      std::memcpy(b + 4 * (i - begin), &w.b, 4);
+    }
+    follow(begin, end - begin, a);
+    follow(second + begin, end - begin, b);
+  });
+  if (words % 2) {
+    alignas(64) char word[4];
+    const Words w = threefry2x32(key, {uint32_t(half), 0});
+    std::memcpy(word, &w.a, 4);
+    follow(half, 1, word);
+  }
+}
+
+bool follows(const Task& task) {
+  return static_cast<const RandomBits&>(task.op).width == 4 &&
+         size_of(task.in[0].shape) == 2 &&
+         size_of(task.out[0].shape) > 4 * kFollowed;
+}
+
 void run(const Task& task) {
+  if (task.follow) return run_followed(task);
   const runtime::Operand &keys = task.in[0], &out = task.out[0];
   const auto& op = static_cast<const RandomBits&>(task.op);
   const int64_t bytes = size_of(op.shape) * op.width;
@@ -176,7 +222,10 @@ void run(const Task& task) {
 }  // namespace
 
 runtime::Kernel random_bits() {
-  return {.name = "cpu::random_bits", .run = run, .strided = true};
+  return {.name = "cpu::random_bits",
+          .run = run,
+          .strided = true,
+          .follows = follows};
 }
 
 }  // namespace treadle::backend::cpu
