@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 
 #include "treadle/base/hash.h"
+#include "treadle/graph/node.h"
+#include "treadle/graph/trace.h"
 
 #include "tests/cases/composed.h"
 #include "tests/cases/core.h"
@@ -126,6 +128,61 @@ TEST(Function, OtherLengthsAreTakenWhenTheyAreFree) {
   EXPECT_THROW(g({ones({2, 3})}), std::invalid_argument);
 }
 
+// x^2 y, whose derivatives are said to be 5 and 7 times too large.
+Arrays with_rules(const Arrays& x) {
+  const array scale = x[0] * 2.0f;  // captured by the rules
+  const ArraysFn f = custom_function(
+      [](const Arrays& v) { return Arrays{square(v[0]) * v[1]}; },
+      {.vjp =
+           [scale](const Arrays& v, const Arrays& ct, const Arrays& y) {
+             return Arrays{10 * ct[0] * v[0] * v[1] + 0 * (y[0] + scale),
+                           array()};
+           },
+       .jvp =
+           [](const Arrays& v, const Arrays& t) {
+             array sum = zeros_like(v[0]);
+             if (!t[0].null()) sum = sum + 14 * t[0] * v[0] * v[1];
+             return Arrays{sum};
+           },
+       .vmap = nullptr});
+  return f({x[0], x[0] + 1});
+}
+
+TEST(Function, RulesOfCustomFunctionsAreKept) {
+  TempFile file("rules");
+  const array x = arange(4, float32) + 1.0f, one = ones({4});
+  export_function(file.path(), with_rules, {x});
+  const ImportedFunction f = import_function(file.path());
+  const ArraysFn imported = [&](const Arrays& v) { return f(v); };
+  expect_close(f({x})[0], with_rules({x})[0], 0, "value", 1);
+  expect_close(
+      vjp(imported, {x}, {one}).second[0], 10 * x * (x + 1.0f), 0, "vjp", 1);
+  expect_close(
+      jvp(imported, {x}, {one}).second[0], 14 * x * (x + 1.0f), 0, "jvp", 1);
+}
+
+TEST(Function, CheckpointsAreKept) {
+  TempFile file("checkpoint");
+  const array w = ones({3});
+  auto f = [&](const Arrays& x) {
+    const array scale = x[0] + 1.0f;
+    return checkpoint([&](const Arrays& v) {
+      return Arrays{sum(sin(v[0] * scale) * w)};
+    })({x[0]});
+  };
+  const array x = arange(3, float32);
+  export_function(file.path(), f, {x});
+  const ImportedFunction g = import_function(file.path());
+  const ArraysFn imported = [&](const Arrays& v) { return g(v); };
+  expect_close(g({x})[0], f({x})[0], 4, "value", 1);
+  expect_close(
+      grad(imported)({x})[0], grad(ArraysFn(f))({x})[0], 4, "gradient", 1);
+  Trace trace("test");
+  const array y = f({x})[0], z = g({x})[0];
+  EXPECT_EQ(y.node()->op->name(), "checkpoint");
+  EXPECT_EQ(z.node()->op->name(), "checkpoint");
+}
+
 TEST(Function, WhatNoFormulaExpressesIsSaid) {
   TempFile file("formula");
   auto f = [](const Arrays& x) {
@@ -179,11 +236,15 @@ TEST(Function, FilesThatLieAreRefused) {
                       return ScanStep{{c[0] + sum(v[0])}, {c[0] * v[0]}};
                     };
                     out.push_back(scan(step, {array(0.0f)}, {x[0]}).second[0]);
+                    out.push_back(with_rules({out[3]})[0]);
+                    const ArraysFn kept = checkpoint(
+                        [&](const Arrays& v) { return Arrays{exp(v[0])}; });
+                    out.push_back(kept({x[0]})[0]);
                     return out;
                   },
                   {ones({3, 4})});
   const std::string good = file.read();
-  EXPECT_EQ(import_function(file.path())({ones({3, 4})}).size(), 7u);
+  EXPECT_EQ(import_function(file.path())({ones({3, 4})}).size(), 9u);
 
   std::string bad = good;
   bad[60] ^= 1;
@@ -214,10 +275,16 @@ TEST(Function, FilesThatLieAreRefused) {
     try {
       const ImportedFunction f = import_function(file.path());
       ++loaded;
+      const auto loss = [&](const Arrays& x) {
+        const Arrays y = f(x);
+        return Arrays{sum(y.at(y.size() - 2)) + sum(y.back())};
+      };
       Arrays y = f({ones({3, 4})});
       int64_t bytes = 0;
       for (const array& a : y) bytes += int64_t(a.nbytes());
-      if (bytes < (1 << 24)) eval(y);
+      if (bytes >= (1 << 24)) continue;
+      eval(y);
+      if (i % 4 == 0) eval(grad(ArraysFn(loss))({ones({3, 4})}));
     } catch (const std::exception&) {
     }
   }

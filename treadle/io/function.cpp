@@ -32,7 +32,8 @@ namespace {
 constexpr std::string_view kSave = "export_function";
 constexpr std::string_view kLoad = "import_function";
 constexpr std::string_view kMagic = "TREADLEF";
-constexpr uint32_t kVersion = 1;
+// Version 1 has no calls with rules of their own.
+constexpr uint32_t kVersion = 2, kOldest = 1;
 constexpr uint64_t kAlignment = 64;
 
 struct Function {
@@ -67,7 +68,8 @@ bool takes(const Function& f,
 SavedGraph trace(const NamedFn& f,
                  const Specs& specs,
                  size_t num_args,
-                 const std::vector<std::string>& names) {
+                 const std::vector<std::string>& names,
+                 bool calls) {
   Trace open("export_function");
   Arrays inputs, args;
   NamedArrays kwargs;
@@ -80,7 +82,7 @@ SavedGraph trace(const NamedFn& f,
     }
   }
   const RandomStateScope random(random_state());
-  return save_graph(inputs, f(args, kwargs), open.first_seq());
+  return save_graph(inputs, f(args, kwargs), open.first_seq(), calls);
 }
 
 std::string text_of(const Specs& specs,
@@ -164,7 +166,7 @@ void FunctionExporter::operator()(const Arrays& args,
   auto again = [&](const Specs& in) {
     std::optional<PlainNumbers> plain;
     if (s.options.shapeless) plain.emplace();
-    return trace(s.f, in, fn.num_args, fn.names);
+    return trace(s.f, in, fn.num_args, fn.names, !s.options.shapeless);
   };
   fn.graph = again(specs);
   if (s.options.shapeless) fn.lengths = find_lengths(fn.graph, again);
@@ -282,9 +284,12 @@ ImportedFunction import_function(const std::string& path) {
   }
   head.take(kMagic.size());
   const auto version = head.number<uint32_t>();
-  if (version != kVersion) {
-    head.bad(fmt::format(
-        "is of version {}; this library reads version {}.", version, kVersion));
+  if (version < kOldest || version > kVersion) {
+    head.bad(
+        fmt::format("is of version {}; this library reads versions {} to {}.",
+                    version,
+                    kOldest,
+                    kVersion));
   }
   head.take(sizeof(uint32_t));
   const auto length = head.number<uint64_t>();
@@ -318,7 +323,12 @@ ImportedFunction import_function(const std::string& path) {
       f.names.push_back(r.text());
     }
     f.graph = read_graph(r, pool);
-    if (r.number<uint64_t>() != 0) f.lengths = read_lengths(r, f.graph);
+    if (r.number<uint64_t>() != 0) {
+      for (const SavedNode& n : f.graph.nodes) {
+        if (n.call) r.bad("has a function of free lengths with fixed rules.");
+      }
+      f.lengths = read_lengths(r, f.graph);
+    }
     if (f.num_args > f.graph.inputs.size() ||
         f.names.size() != f.graph.inputs.size() - f.num_args ||
         !std::is_sorted(f.names.begin(), f.names.end())) {
@@ -369,7 +379,8 @@ ExportListing list_function(const NamedFn& f,
                             const Arrays& args,
                             const NamedArrays& kwargs) {
   const std::vector<std::string> names = names_of(kwargs);
-  const SavedGraph g = trace(f, specs_of(args, kwargs), args.size(), names);
+  const SavedGraph g =
+      trace(f, specs_of(args, kwargs), args.size(), names, false);
   ExportListing l;
   std::vector<ExportListing::Value> values;
   auto add = [&](const Spec& spec) {

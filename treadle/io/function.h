@@ -44,8 +44,9 @@ class FunctionExporter {
   FunctionExporter& operator=(FunctionExporter&&) noexcept;
 
   // Traces f. Random numbers that it draws without a key are the same in each
-  // call of what is imported. Derivatives of what is imported are those of its
-  // operations: checkpoints and custom rules are not kept. Throws
+  // call of what is imported. Checkpoints are kept, and so are the vjp and jvp
+  // of custom functions, which are traced, but not their vmap; with free
+  // lengths derivatives are those of the operations. Throws
   // std::invalid_argument for arguments that a former trace takes, and for
   // operations that a file cannot hold.
   void operator()(const Arrays& args, const NamedArrays& kwargs = {});

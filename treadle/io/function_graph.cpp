@@ -11,6 +11,7 @@
 #include "treadle/graph/graph.h"
 #include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
+#include "treadle/io/function_calls.h"
 #include "treadle/io/function_ops.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/scan.h"
@@ -21,11 +22,15 @@ namespace {
 
 constexpr std::string_view kSave = "export_function";
 constexpr std::string_view kCall = "import_function";
-constexpr int kMaxDepth = 16;  // of loops in loops, and of expansions
+constexpr int kMaxDepth = 16;  // of loops and calls, and of expansions
 
-// The nodes behind `outputs` that were recorded in the trace, in order.
-std::vector<Node*> nodes_of(const Arrays& outputs, uint64_t first_seq) {
+// The nodes from `inputs` to `outputs` that were recorded in the trace, in
+// order.
+std::vector<Node*> nodes_of(const Arrays& inputs,
+                            const Arrays& outputs,
+                            uint64_t first_seq) {
   std::unordered_set<Node*> seen;
+  for (const array& x : inputs) seen.insert(x.node());
   return nodes_behind(outputs, [&](const array& a) {
     Node* n = a.node();
     return n->op && n->seq >= first_seq && seen.insert(n).second;
@@ -34,7 +39,7 @@ std::vector<Node*> nodes_of(const Arrays& outputs, uint64_t first_seq) {
 
 // Only the gradient reads the second output of attention; a file has the first.
 bool is_whole(Node& n, const std::unordered_set<const Output*>& read) {
-  if (as<Scan>(*n.op)) return true;
+  if (as<Scan>(*n.op) || saved_call(*n.op)) return true;
   if (as<Attention>(*n.op)) return read.count(&n.output(1)) == 0;
   return can_save(*n.op);
 }
@@ -50,9 +55,12 @@ Arrays expanded(const Op& op, const Arrays& in) {
 }
 
 // The outputs recorded anew, in operations that a file can hold.
-Arrays lowered(Arrays outputs, uint64_t first_seq) {
+Arrays lowered(const Arrays& inputs,
+               Arrays outputs,
+               uint64_t first_seq,
+               bool calls) {
   for (int depth = 0;; ++depth) {
-    const std::vector<Node*> nodes = nodes_of(outputs, first_seq);
+    const std::vector<Node*> nodes = nodes_of(inputs, outputs, first_seq);
     std::unordered_set<const Output*> read;
     for (Node* n : nodes) {
       for (const array& x : n->inputs()) read.insert(x.output());
@@ -72,6 +80,17 @@ Arrays lowered(Arrays outputs, uint64_t first_seq) {
       return it == now.end() ? x : it->second;
     };
     for (Node* n : nodes) {
+      if (calls) {
+        if (auto call = call_of(*n)) {
+          for (array& x : call->inputs) x = mapped(x);
+          const Arrays out =
+              record_all(call->op, std::move(call->inputs), n->stream);
+          for (size_t i = 0; i < out.size(); ++i) {
+            now.emplace(&n->output(i), out[i]);
+          }
+          continue;
+        }
+      }
       Arrays in;
       bool changed = false;
       for (const array& x : n->inputs()) {
@@ -90,11 +109,11 @@ Arrays lowered(Arrays outputs, uint64_t first_seq) {
   }
 }
 
-std::shared_ptr<const SavedLoop> save_loop(const Scan& op) {
+std::shared_ptr<const SavedLoop> save_loop(const Scan& op, bool calls) {
   const ReopenedTrace reopened(op.body->inputs);
   auto loop = std::make_shared<SavedLoop>();
   loop->body =
-      save_graph(op.body->inputs, op.body->outputs, op.body->first_seq);
+      save_graph(op.body->inputs, op.body->outputs, op.body->first_seq, calls);
   loop->num_carry = op.num_carry;
   loop->num_xs = op.num_xs;
   loop->reverse = op.reverse;
@@ -106,9 +125,10 @@ std::shared_ptr<const SavedLoop> save_loop(const Scan& op) {
 
 SavedGraph save_graph(const Arrays& inputs,
                       Arrays outputs,
-                      uint64_t first_seq) {
-  outputs = lowered(std::move(outputs), first_seq);
-  const std::vector<Node*> nodes = nodes_of(outputs, first_seq);
+                      uint64_t first_seq,
+                      bool calls) {
+  outputs = lowered(inputs, std::move(outputs), first_seq, calls);
+  const std::vector<Node*> nodes = nodes_of(inputs, outputs, first_seq);
   SavedGraph g;
   std::unordered_map<const Output*, uint32_t> value;
   for (const array& x : inputs) {
@@ -140,7 +160,9 @@ SavedGraph save_graph(const Arrays& inputs,
     for (const array& x : n->inputs()) s.in.push_back(value.at(x.output()));
     s.outputs = n->num_outputs;
     if (const Scan* scan = as<Scan>(*n->op)) {
-      s.loop = save_loop(*scan);
+      s.loop = save_loop(*scan, calls);
+    } else if (auto call = saved_call(*n->op)) {
+      s.call = std::move(call);
     } else {
       s.op = n->op;
     }
@@ -216,6 +238,8 @@ Arrays replay(const SavedGraph& g,
     Arrays out;
     if (n.loop) {
       out = run_loop(*n.loop, in);
+    } else if (n.call) {
+      out = run_call(n.call, in);
     } else if (other && !other->lengths[i].empty()) {
       out = record_again(*with_lengths(*n.op, other->lengths[i]), in);
     } else {
@@ -286,7 +310,7 @@ std::vector<uint32_t> read_indices(FileReader& r, uint64_t values) {
   return v;
 }
 
-enum class Tag : uint32_t { op, loop };
+enum class Tag : uint32_t { op, loop, call };
 
 }  // namespace
 
@@ -304,7 +328,7 @@ void write_graph(FileWriter& w, const SavedGraph& g, ConstantPool& pool) {
   }
   w.number(uint64_t(g.nodes.size()));
   for (const SavedNode& n : g.nodes) {
-    w.number(n.loop ? Tag::loop : Tag::op);
+    w.number(n.loop ? Tag::loop : n.call ? Tag::call : Tag::op);
     write_indices(w, n.in);
     w.number(n.outputs);
     if (n.loop) {
@@ -313,6 +337,14 @@ void write_graph(FileWriter& w, const SavedGraph& g, ConstantPool& pool) {
       w.number(uint64_t(n.loop->reverse));
       w.number(n.loop->length);
       write_graph(w, n.loop->body, pool);
+    } else if (n.call) {
+      w.number(uint64_t(n.call->checkpoint));
+      w.number(n.call->num_arguments);
+      write_graph(w, n.call->body, pool);
+      for (const auto* rule : {&n.call->vjp, &n.call->jvp}) {
+        w.number(uint64_t(rule->has_value()));
+        if (*rule) write_graph(w, **rule, pool);
+      }
     } else {
       write_op(w, *n.op);
     }
@@ -338,7 +370,7 @@ array read_number(FileReader& r) {
 }  // namespace
 
 SavedGraph read_graph(FileReader& r, const Arrays& pool, int depth) {
-  if (depth > kMaxDepth) r.bad("has too many loops in loops.");
+  if (depth > kMaxDepth) r.bad("has too many functions in functions.");
   SavedGraph g;
   for (uint64_t n = r.count(r.number<uint64_t>(), 16); n > 0; --n) {
     g.inputs.push_back(read_spec(r));
@@ -370,6 +402,18 @@ SavedGraph read_graph(FileReader& r, const Arrays& pool, int depth) {
       }
       loop->body = read_graph(r, pool, depth + 1);
       node.loop = std::move(loop);
+    } else if (tag == Tag::call) {
+      auto call = std::make_shared<SavedCall>();
+      call->checkpoint = r.number<uint64_t>() != 0;
+      call->num_arguments = r.number<uint64_t>();
+      call->body = read_graph(r, pool, depth + 1);
+      for (auto* rule : {&call->vjp, &call->jvp}) {
+        if (r.number<uint64_t>() != 0) *rule = read_graph(r, pool, depth + 1);
+      }
+      if (!fits(*call, node.in.size())) {
+        r.bad("has a function whose rules do not fit it.");
+      }
+      node.call = std::move(call);
     } else if (tag == Tag::op) {
       node.op = read_op(r);
     } else {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "treadle/graph/array.h"
@@ -14,10 +15,13 @@
 namespace treadle {
 
 struct SavedLoop;
+struct SavedCall;
 
+// One of the three is not null.
 struct SavedNode {
-  OpPtr op;                               // null for a loop
-  std::shared_ptr<const SavedLoop> loop;  // null for an op
+  OpPtr op;
+  std::shared_ptr<const SavedLoop> loop;
+  std::shared_ptr<const SavedCall> call;
   std::vector<uint32_t> in;
   uint32_t outputs = 1;
 };
@@ -43,11 +47,26 @@ struct SavedLoop {
   int64_t length = 0;  // for loops without xs
 };
 
+// A function whose derivative is not that of what it records: a checkpoint, or
+// a custom function with its rules as graphs. The node's inputs are the
+// arguments, then captures, which all of the graphs have as their last inputs.
+struct SavedCall {
+  bool checkpoint = false;
+  uint64_t num_arguments = 0;
+  SavedGraph body;  // of the arguments
+  // Of arguments, cotangents, results, and of arguments, tangents.
+  std::optional<SavedGraph> vjp, jvp;
+};
+
 // What was recorded from `inputs`, placeholders of an open trace, to `outputs`.
 // Operations that a file cannot hold are expanded; throws
 // std::invalid_argument for one that has no expansion. Evaluates the arrays
-// from outside the trace.
-SavedGraph save_graph(const Arrays& inputs, Arrays outputs, uint64_t first_seq);
+// from outside the trace. Without `calls`, checkpoints and custom functions are
+// what they record.
+SavedGraph save_graph(const Arrays& inputs,
+                      Arrays outputs,
+                      uint64_t first_seq,
+                      bool calls);
 
 // Lengths and numbers of a graph, other than the saved ones: one entry for each
 // node and each number; an empty vector or a null array keeps what was saved.

@@ -140,6 +140,13 @@ struct Custom : Composite<Custom> {
 
 }  // namespace
 
+std::optional<CustomParts> custom_function_of(const Op& op) {
+  const Custom* c = as<Custom>(op);
+  auto rules = c ? c->rules.lock() : nullptr;
+  if (!rules) return {};
+  return CustomParts{std::move(rules), c->num_primals};
+}
+
 ArraysFn custom_function(ArraysFn f, CustomRules rules) {
   auto shared = std::make_shared<const CustomRules>(std::move(rules));
   return [f = std::move(f), shared](const Arrays& args) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include "treadle/graph/op.h"
 #include "treadle/transforms/autodiff.h"
@@ -27,5 +29,14 @@ struct CustomRules {
 // f with other rules. Throws std::invalid_argument when a rule gives another
 // number of arrays, or arrays of other shapes, than it should.
 ArraysFn custom_function(ArraysFn f, CustomRules rules);
+
+// What stands behind the results of such a function. The node's first inputs
+// are the primals, from which the results, its other inputs, were recorded.
+struct CustomParts {
+  std::shared_ptr<const CustomRules> rules;
+  size_t num_primals = 0;
+};
+// None when the op is another one, or its trace is over.
+std::optional<CustomParts> custom_function_of(const Op& op);
 
 }  // namespace treadle
