@@ -16,8 +16,9 @@ namespace treadle {
 
 namespace {
 
+// Lives while a file is being written; no row of cases can record it.
 struct CallOp : Composite<CallOp> {
-  static constexpr std::string_view op_name = "call";
+  static constexpr std::string_view op_name{"call"};
   std::shared_ptr<const SavedCall> call;
   Specs results;
   uint64_t num_arguments = 0;
