@@ -28,6 +28,9 @@ class Backend {
   virtual KernelTable& kernels() = 0;
   // Threads (or their like) a kernel may use when nothing else runs.
   virtual int threads() const = 0;
+  // The calling thread will run no kernels for a while: ends the workers that
+  // were kept for it.
+  virtual void dissolve_team() {}
 };
 
 // Throws std::runtime_error when the build or the machine has no such device.

@@ -4,8 +4,11 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <pthread.h>
+
+#include "treadle/runtime/backend.h"
 
 namespace treadle::runtime {
 
@@ -61,14 +64,27 @@ void run_job(Job& job) {
   job.event->signal(std::move(error));
 }
 
-// One thread at a time may run jobs while it waits, until it ends: libraries
-// keep a team of workers for every thread that they are called from.
+// Libraries keep a team of workers for every thread that they are called from,
+// and once there are more workers than processors all of them sleep after each
+// loop instead of looking for the next for a while, which makes small loops
+// several times slower. So one thread has a team as a rule: the executor's, or
+// that of the helper, a thread that runs jobs while it waits. Who takes over
+// from the other has the other's team dissolved.
+void dissolve_team() { backend(Device::Type::cpu).dissolve_team(); }
+
+// Whether this thread is the helper, until it ends or hands back.
 class Helper {
  public:
   ~Helper() {
     if (mine_) taken = false;
   }
   bool allowed() { return mine_ || (mine_ = !taken.exchange(true)); }
+  void hand_back() {
+    if (!mine_) return;
+    dissolve_team();
+    mine_ = false;
+    taken = false;
+  }
 
  private:
   static inline std::atomic<bool> taken{false};
@@ -81,13 +97,18 @@ class Executor {
   Executor() : thread_([this] { loop(); }) {}
 
   std::shared_ptr<Event> push(std::function<void()> run, Awaited awaited) {
+    if (awaited == Awaited::no) helper.hand_back();
     auto event = std::make_shared<JobEvent>();
     {
       std::lock_guard lock(mutex_);
       queue_.push_back({std::move(run), event});
       ++pending_;
+      if (awaited == Awaited::no) own_ = kOwn;
+      if (own_ > 0) {
+        --own_;
+        call();
+      }
     }
-    if (awaited == Awaited::no) wake_.notify_one();
     return event;
   }
 
@@ -96,14 +117,20 @@ class Executor {
   // those that follow, and there is nothing to do here but to wait.
   void help_until(const JobEvent& event) {
     std::unique_lock lock(mutex_);
-    while (!busy_ && !queue_.empty() && !event.done() && helper.allowed())
+    while (!called_ && !busy_ && !queue_.empty() && !event.done() &&
+           helper.allowed()) {
+      if (has_team_) {
+        dissolve_ = true;
+        wake_.notify_one();
+      }
       next(lock);
-    if (!busy_ && (stopping_ || !queue_.empty())) wake_.notify_one();
+    }
+    if (!busy_ && !queue_.empty()) call();
   }
 
   void wake() {
     std::lock_guard lock(mutex_);
-    wake_.notify_one();
+    call();
   }
 
   bool idle() const { return pending_.load(std::memory_order_acquire) == 0; }
@@ -112,18 +139,42 @@ class Executor {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
+      call();
     }
-    wake_.notify_one();
     if (thread_.joinable()) thread_.join();
   }
 
  private:
+  // After a job that nobody waited for, so many belong to the executor: a
+  // program that starts work ahead of time does so again.
+  static constexpr int kOwn = 64;
+  // The first ones too: the thread that loads a model need not be the one that
+  // uses it, and it would keep its team.
+  static constexpr int kFirst = 8;
+
+  // The executor is to run what is queued.
+  void call() {
+    called_ = true;
+    wake_.notify_one();
+  }
+
   void loop() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock,
-                 [&] { return !busy_ && (stopping_ || !queue_.empty()); });
-      if (queue_.empty()) return;
+      wake_.wait(lock, [&] { return dissolve_ || (called_ && !busy_); });
+      if (std::exchange(dissolve_, false)) {
+        has_team_ = false;
+        lock.unlock();
+        dissolve_team();
+        lock.lock();
+        continue;
+      }
+      if (queue_.empty()) {
+        if (stopping_) return;
+        called_ = false;
+        continue;
+      }
+      has_team_ = true;
       next(lock);
     }
   }
@@ -139,13 +190,18 @@ class Executor {
     lock.lock();
     busy_ = false;
     pending_.fetch_sub(1, std::memory_order_release);
+    if (called_) wake_.notify_one();
   }
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
   std::atomic<int> pending_{0};
-  bool busy_ = false;  // some thread is at a job
+  int own_ = kFirst;       // jobs that the executor runs, whoever waits
+  bool called_ = false;    // the executor is to run what is queued
+  bool busy_ = false;      // some thread is at a job
+  bool has_team_ = false;  // the executor's thread has, perhaps
+  bool dissolve_ = false;  // and is to dissolve it
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "treadle/backend/cpu/parallel.h"
+#include "treadle/backend/cpu/team.h"
 
 namespace treadle::backend::cpu {
 
@@ -58,6 +59,7 @@ class CpuBackend : public runtime::Backend {
   }
   runtime::KernelTable& kernels() override { return table_; }
   int threads() const override { return max_threads(); }
+  void dissolve_team() override { Team::get().dissolve(); }
 
  private:
   static size_t mapped(size_t bytes) { return (bytes + 4095) / 4096 * 4096; }

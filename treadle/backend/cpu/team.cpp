@@ -140,6 +140,7 @@ class Gomp : public Team {
       find(library, "omp_get_max_threads", &max_threads_);
       find(library, "omp_set_num_threads", &set_num_threads_);
       find(library, "omp_in_parallel", &in_parallel_);
+      find(library, "omp_pause_resource_all", &pause_);
     }
     if (!set) ::unsetenv("GOMP_SPINCOUNT");
   }
@@ -167,6 +168,10 @@ class Gomp : public Team {
         static_cast<unsigned>(threads),
         0);
   }
+  void dissolve() override {
+    constexpr int kSoft = 1;  // omp_pause_soft
+    if (pause_) pause_(kSoft);
+  }
 
  private:
   template <class F>
@@ -179,6 +184,7 @@ class Gomp : public Team {
   int (*max_threads_)() = nullptr;
   void (*set_num_threads_)(int) = nullptr;
   int (*in_parallel_)() = nullptr;
+  int (*pause_)(int) = nullptr;
 };
 
 Team* make_team() {

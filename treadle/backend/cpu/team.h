@@ -20,6 +20,9 @@ class Team {
   // Calls worker(body, i) for i in [0, threads), 0 on this thread, and waits.
   // `worker` does not throw. Fewer calls when the system grants fewer threads.
   virtual void run(int threads, void (*worker)(void*, int), void* body) = 0;
+  // Ends the threads that wait for this thread's next run(), which makes new
+  // ones.
+  virtual void dissolve() {}
 };
 
 }  // namespace treadle::backend::cpu
