@@ -3,6 +3,7 @@
 // under sanitizers.
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -300,6 +301,43 @@ TEST_F(LargeArray, RandomBitsFillAll) {
     for (uint8_t b : v) ++count[b];
     for (int c : count) EXPECT_NEAR(c, 1e6 / 256, 400);
   }
+}
+
+TEST_F(LargeArray, RowsAreOrderedToTheEnd) {
+  constexpr int64_t kLength = 64, rows = kCount / kLength;
+  const array m = reshape(slice(x(), {0}, {rows * kLength}), {rows, kLength});
+  array y = argsort(m, -1);
+  eval({y});
+  for (int64_t r : {int64_t{0}, rows / 2, rows - 1}) {
+    auto row = [r](const array& a) {
+      return contiguous(slice(a, {r, 0}, {r + 1, kLength}));
+    };
+    EXPECT_TRUE(all(equal(row(y), argsort(row(m), -1))).item<bool>()) << r;
+  }
+}
+
+// One matrix, or one spectrum, many times over: only the results take memory.
+TEST_F(LargeArray, TransformsAndFactorsOfManyRows) {
+  auto check = [](const array& one,
+                  int64_t size,
+                  const std::function<array(const array&)>& f) {
+    const int64_t times = kCount / size + 1;
+    Shape many = one.shape();
+    many.insert(many.begin(), times);
+    array y = f(broadcast_to(one, many));
+    eval({y});
+    const array flat = reshape(y, {times, size}),
+                want = reshape(f(one), {1, size});
+    for (int64_t r : {int64_t{0}, times / 2, times - 1})
+      EXPECT_TRUE(
+          all(equal(slice(flat, {r, 0}, {r + 1, size}), want)).item<bool>())
+          << r;
+  };
+  const array wave = astype(remainder(arange(64) * 5, 17), float32);
+  check(fft::rfft(wave), 64, [](const array& x) { return fft::irfft(x, 64); });
+  const array matrix = eye(16) * 16.0f + ones({16, 16});
+  check(matrix, 256, [](const array& x) { return linalg::cholesky(x); });
+  check(matrix, 256, [](const array& x) { return linalg::inv(x); });
 }
 
 }  // namespace
