@@ -95,6 +95,28 @@ def test_the_gradient_goes_to_the_elements_that_are_read():
     assert tangents[0].tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("shape", [(1,), (7,), (1023,), (65536,), (65537,), (300, 500), (3, 70001)])
+@pytest.mark.parametrize("density", [0, 0.01, 0.5, 0.99, 1])
+def test_places_in_large_masks_of_any_density(shape, density):
+    mask = np.random.default_rng(0).random(shape) < density
+    got, expected = mx.nonzero(mx.array(mask)), np.nonzero(mask)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(np.array(g), e)
+    values = mask.astype(np.float32) * 3
+    flat = np.flatnonzero(values)
+    np.testing.assert_array_equal(np.array(mx.array(values)[mx.array(mask)]), values[mask])
+    for size in [1, 5, len(flat) + 3]:
+        got = mx.flatnonzero(mx.array(values), size=size, fill_value=-7)
+        padded = np.full(size, -7)
+        padded[: len(flat)] = flat[:size]
+        np.testing.assert_array_equal(np.array(got), padded)
+
+
+def test_memory_that_is_viewed_as_truth_values_may_hold_any_bytes():
+    x = mx.array([0, 7, 255, 0, 1] * 50, dtype=mx.uint8).view(mx.bool_)
+    assert mx.flatnonzero(x).tolist() == [i for i in range(250) if i % 5 in (1, 2, 4)]
+
+
 @pytest.mark.parametrize("read", [lambda x: x[x > 0], mx.nonzero, mx.argwhere, mx.flatnonzero, mx.unique])
 @pytest.mark.parametrize("transform", [mx.compile, mx.vmap, lambda f: lambda x: mx.scan(lambda c, v: (c, f(v)), 0, x)])
 def test_where_values_are_not_known_the_error_says_what_to_do(read, transform):

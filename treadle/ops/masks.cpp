@@ -11,6 +11,7 @@
 #include "treadle/ops/index.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/sort.h"
+#include "treadle/ops/true_places.h"
 #include "treadle/ops/views.h"
 
 namespace treadle {
@@ -54,20 +55,16 @@ Places places_of(std::string_view op,
   if (n == 0 || count == 0) {
     return {zeros({count}, dtype), size ? zeros({count}, bool_) : array()};
   }
-  const array all = arange(n, dtype);
-  if (!size && count == n) return {all, {}};
-  const array number = cumsum(astype(flat, dtype));  // counted from 1
-  array slot = select(flat, number - 1, count);
-  if (size) slot = minimum(slot, count);
-  array to = scatter(zeros({count + 1}, dtype), slot, all, 0);
-  Places p{slice(to, {0}, {count}), {}};
-  if (size) {
-    p.known = less(arange(count, dtype), slice(number, {n - 1}, {n}));
-  }
+  if (!size && count == n) return {arange(n, dtype), {}};
+  const Arrays found = true_places(flat, count);
+  Places p{found[0], {}};
+  if (size) p.known = less(arange(count, dtype), found[1]);
   return p;
 }
 
-array flat_mask(const array& x) { return not_equal(flatten(x), 0); }
+array flat_mask(const array& x) {
+  return x.dtype() == bool_ ? flatten(x) : not_equal(flatten(x), 0);
+}
 
 array filled(const Places& p, const array& values, int64_t fill_value) {
   if (p.known.null()) return values;
@@ -78,7 +75,9 @@ array filled(const Places& p, const array& values, int64_t fill_value) {
 
 int64_t known_count(std::string_view op, const array& x, StreamOrDevice s) {
   StreamScope scope(resolve(s));
-  return read_count(op, sum(astype(not_equal(x, 0), int64)));
+  // Named, so that what it is made of is gone, and not stored, when it is read.
+  const array count = sum(astype(not_equal(x, 0), int64));
+  return read_count(op, count);
 }
 
 array flatnonzero(const array& x,

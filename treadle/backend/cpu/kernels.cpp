@@ -36,6 +36,7 @@
 #include "treadle/backend/cpu/sort.h"
 #include "treadle/backend/cpu/take.h"
 #include "treadle/backend/cpu/tape.h"
+#include "treadle/backend/cpu/true_places.h"
 #include "treadle/ops/arg_reduce.h"
 #include "treadle/ops/attention.h"
 #include "treadle/ops/banded.h"
@@ -56,6 +57,7 @@
 #include "treadle/ops/scan.h"
 #include "treadle/ops/sort.h"
 #include "treadle/ops/symmetric_root.h"
+#include "treadle/ops/true_places.h"
 #include "treadle/ops/views.h"
 #include "treadle/plan/tape.h"
 
@@ -84,6 +86,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<Attention>({attention()});
   table.add<AttentionGrad>({attention_grad()});
   table.add<Banded>({banded()});
+  table.add<TruePlaces>({true_places()});
   table.add<Moments>({moments()});
   table.add<CentredSums>({centred_sums()});
   table.add<Rope>({rope()});

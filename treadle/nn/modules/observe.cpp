@@ -191,7 +191,9 @@ void check_finite(const Arrays& results) {
                     n->module_path ? *n->module_path + ": " : "",
                     n->op ? n->op->name() : "array");
     for (const array& y : outputs) {
-      if (!is_inexact(y.dtype()) || all(isfinite(y)).item<bool>()) continue;
+      if (!is_inexact(y.dtype())) continue;
+      const array finite = all(isfinite(y));
+      if (finite.item<bool>()) continue;
       throw std::runtime_error(
           fmt::format("{} the result {} has a number that is not finite.",
                       what,
