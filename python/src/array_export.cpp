@@ -121,7 +121,9 @@ nb::object to_dlpack(const array& x,
           "the array is in the CPU's memory; another device was asked for.");
     }
   }
-  array shared = !copy.is_none() && nb::cast<bool>(copy) ? contiguous(x) : x;
+  array shared = !copy.is_none() && nb::cast<bool>(copy)
+                     ? record(Contiguous{}, {x}, resolve({}))
+                     : x;
   auto* e = new Export(shared, 1);
   bool versioned = !max_version.is_none() &&
                    nb::cast<int>(nb::cast<nb::tuple>(max_version)[0]) >= 1;
@@ -403,7 +405,8 @@ array asarray(nb::handle a,
   if (is_array(a)) {
     const array& x = array_of(a);
     bool same = !dtype || *dtype == x.dtype();
-    if (copy.value_or(false) && same) return contiguous(x);
+    if (copy.value_or(false) && same)
+      return record(Contiguous{}, {x}, resolve({}));
     if (!same && copy && !*copy) {
       invalid("asarray",
               "a conversion to " + std::string(name_of(*dtype)) +

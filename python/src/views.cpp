@@ -293,9 +293,9 @@ void bind_functions(nb::module_& m) {
       nb::arg("allow_col_major") = false,
       kw,
       stream,
-      "The same values in row order in memory; allow_col_major permits a "
-      "column order, "
-      "which is never chosen.");
+      "The same values in row order in memory, the array itself if it is "
+      "evaluated and lies so; allow_col_major permits a column order, which "
+      "is never chosen.");
   m.def(
       "stop_gradient",
       [](const array& a, const StreamOrDevice& s) {

@@ -436,3 +436,25 @@ kept.append(kept)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_contiguous_shares_memory_in_row_order_but_keeps_no_more_than_it_needs():
+    x = mx.random.normal((1024, 1024))
+    mx.eval(x)
+    before = mx.get_active_memory()
+    same = mx.contiguous(x)
+    mx.eval(same)
+    assert mx.get_active_memory() == before
+    turned = mx.contiguous(x.T)
+    part = mx.contiguous(x[:2])
+    mx.eval(turned, part)
+    assert mx.get_active_memory() >= before + x.nbytes
+    expected = np.array(x)
+    np.testing.assert_array_equal(np.array(same), expected)
+    np.testing.assert_array_equal(np.array(turned), expected.T)
+    np.testing.assert_array_equal(np.array(part), expected[:2])
+    del x, same, turned
+    assert mx.get_active_memory() < before - 3_000_000  # the part does not hold the whole
+    copy = np.array(part, copy=True)
+    copy[:] = 0
+    np.testing.assert_array_equal(np.array(part), expected[:2])

@@ -114,7 +114,7 @@ Arrays make(const AsType& op, A x) {
 }
 Arrays make(const Contiguous& op, A x) {
   need(op, x, 1);
-  return {contiguous(x[0])};
+  return {record(Contiguous{}, {x[0]}, resolve({}))};
 }
 Arrays make(const Pad& op, A x) {
   need(op, x, 1);

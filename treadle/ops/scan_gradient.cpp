@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "treadle/graph/behind.h"
+#include "treadle/graph/record.h"
 #include "treadle/graph/trace.h"
 #include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
@@ -141,7 +142,7 @@ std::optional<Factors> factors_of(const array& g) {
 }  // namespace
 
 void in_row_order(Graph& body) {
-  for (array& y : body.outputs) y = contiguous(y);
+  for (array& y : body.outputs) y = record(Contiguous{}, {y}, resolve({}));
 }
 
 std::shared_ptr<const ScanGradient> make_scan_gradient(const Graph& body,
@@ -192,7 +193,8 @@ std::shared_ptr<const ScanGradient> make_scan_gradient(const Graph& body,
   made->forward_inputs = in;
   made->forward_outputs = out;
   append(made->forward_outputs, made->residuals);
-  for (array& y : made->forward_outputs) y = contiguous(y);
+  for (array& y : made->forward_outputs)
+    y = record(Contiguous{}, {y}, resolve({}));
 
   // The backward part, on placeholders of its own.
   auto backward = std::make_shared<Graph>();
@@ -442,7 +444,7 @@ Mapped Scan::vmap(const Arrays& x, std::span<const int> axes) const {
       y = broadcast_to(expand_dims(y, 0), spec.shape);
       out_axes[j] = 0;
     }
-    y = contiguous(y);
+    y = record(Contiguous{}, {y}, resolve({}));
     m.axes.push_back(out_axes[j] == kNotMapped ? kNotMapped : carry ? 0 : 1);
   }
   Scan op = *this;

@@ -59,6 +59,13 @@ Mapped Contiguous::vmap(const Arrays& x, std::span<const int> axes) const {
 }
 
 array contiguous(const array& x, StreamOrDevice s) {
+  if (x.is_available() && x.output()->contiguous()) {
+    // A small part would keep all of the memory that it is a part of.
+    constexpr size_t kKept = 16 << 10;
+    const Buffer* b = x.output()->buffer.get();
+    const size_t bytes = size_t(x.size()) * size_of(x.dtype());
+    if (!b || bytes + bytes / 4 + kKept >= b->bytes) return x;
+  }
   return record(Contiguous{}, {x}, resolve(s));
 }
 
