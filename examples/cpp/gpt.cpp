@@ -68,7 +68,7 @@ struct Gpt : nn::Module {
 struct Options {
   std::string data = "data/python.txt", out = "runs/gpt";
   int dims = 128, heads = 4, layers = 4, context = 128;
-  int steps = 1300, batch = 8;
+  int steps = 1200, batch = 8;
   double rate = 3e-3;
   uint64_t seed = 0;
   std::string prompt = "def ";

@@ -120,7 +120,7 @@ def train(model, options):
 def main():
     parser = argparse.ArgumentParser(description="Trains a small GPT on bytes of Python programs.")
     parser.add_argument("--data", type=Path, default="data/python.txt", help="a text file")
-    parser.add_argument("--steps", type=int, default=1300)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument(
         "--rate", type=float, default=3e-3, help="highest learning rate of AdamW; Muon's is ten times that"
