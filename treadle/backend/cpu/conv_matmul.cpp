@@ -54,23 +54,6 @@ Factor turned(Factor f) {
   return f;
 }
 
-template <class T>
-void multiply_small(const Product& p) {
-  SmallProduct<T> s;
-  s.m = p.m;
-  s.n = p.n;
-  s.k = p.k;
-  s.a = static_cast<const T*>(p.a.data);
-  s.a_row = p.a.row_step;
-  s.a_column = p.a.column_step;
-  s.b = static_cast<const T*>(p.b.data);
-  s.b_row = p.b.row_step;
-  s.b_column = p.b.column_step;
-  s.c = static_cast<T*>(p.c);
-  s.c_row = p.n;
-  small_matmul(s);
-}
-
 // c = a @ b on this thread.
 void multiply(const Factor& a, const Factor& b, void* c) {
   Product p;
@@ -84,7 +67,7 @@ void multiply(const Factor& a, const Factor& b, void* c) {
 #ifdef TREADLE_HAS_OPENBLAS
   if (p.m * p.n * p.k > 32 * 32 * 32) return blas_matmul(p, 1);
 #endif
-  p.dtype == float64 ? multiply_small<double>(p) : multiply_small<float>(p);
+  small_matmul(p);
 }
 
 // The work of a call is cut into blocks of positions of the result, of one

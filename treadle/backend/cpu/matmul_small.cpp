@@ -342,6 +342,32 @@ void small_matmul(const SmallProduct<float>& p) {
 void small_matmul(const SmallProduct<double>& p) {
   HWY_DYNAMIC_DISPATCH(matmul_f64)(p);
 }
+namespace {
+
+template <class T>
+void multiply_small(const Product& p, bool add) {
+  SmallProduct<T> s;
+  s.m = p.m;
+  s.n = p.n;
+  s.k = p.k;
+  s.a = static_cast<const T*>(p.a.data);
+  s.a_row = p.a.row_step;
+  s.a_column = p.a.column_step;
+  s.b = static_cast<const T*>(p.b.data);
+  s.b_row = p.b.row_step;
+  s.b_column = p.b.column_step;
+  s.c = static_cast<T*>(p.c);
+  s.c_row = p.n;
+  s.add = add;
+  small_matmul(s);
+}
+
+}  // namespace
+
+void small_matmul(const Product& p, bool add) {
+  p.dtype == float64 ? multiply_small<double>(p, add)
+                     : multiply_small<float>(p, add);
+}
 void row_product(const RowProduct& p, int64_t begin, int64_t end) {
   HWY_DYNAMIC_DISPATCH(row_product)(p, begin, end);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "treadle/backend/cpu/matmul_problem.h"
 #include "treadle/base/dtype.h"
 
 namespace treadle::backend::cpu {
@@ -25,6 +26,8 @@ struct SmallProduct {
 };
 void small_matmul(const SmallProduct<float>& p);
 void small_matmul(const SmallProduct<double>& p);
+// A product without a batch, of float32 or float64.
+void small_matmul(const Product& p, bool add = false);
 
 // One row times a matrix: y (n) = x (k) @ b (k, n).
 struct RowProduct {

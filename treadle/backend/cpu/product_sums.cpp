@@ -20,24 +20,6 @@ using runtime::Operand;
 constexpr int64_t kRows = 256;                    // of a part
 constexpr int64_t kDepth = 512, kColumns = 1024;  // of a copied block
 
-template <class T>
-void multiply_small(const Product& p, bool add) {
-  SmallProduct<T> s;
-  s.m = p.m;
-  s.n = p.n;
-  s.k = p.k;
-  s.a = static_cast<const T*>(p.a.data);
-  s.a_row = p.a.row_step;
-  s.a_column = p.a.column_step;
-  s.b = static_cast<const T*>(p.b.data);
-  s.b_row = p.b.row_step;
-  s.b_column = p.b.column_step;
-  s.c = static_cast<T*>(p.c);
-  s.c_row = p.n;
-  s.add = add;
-  small_matmul(s);
-}
-
 void multiply_row(const Product& p) {
   RowProduct r;
   r.dtype = p.dtype;
@@ -60,10 +42,7 @@ void multiply(const Product& p, bool add) {
   const bool small = true;
 #endif
   if (p.m == 1 && !add) return multiply_row(p);
-  if (small) {
-    return p.dtype == float64 ? multiply_small<double>(p, add)
-                              : multiply_small<float>(p, add);
-  }
+  if (small) return small_matmul(p, add);
 #ifdef TREADLE_HAS_OPENBLAS
   blas_gemm(p, add);
 #endif
