@@ -34,7 +34,9 @@ void bind_chosen(nb::module_& m) {
       nb::arg("stream") = nb::none(),
       "a[lhs_indices[i]] @ b[rhs_indices[i]] for each i, of matrices in a "
       "(..., M, K) and b (..., K, N); indices count along the batch axes as "
-      "one. Without indices every matrix in turn.");
+      "one. Without indices every matrix in turn. sorted_indices is a hint "
+      "that nothing needs: neighbours with the same matrix are one product "
+      "either way.");
   m.def(
       "block_masked_mm",
       [](const array& a,

@@ -516,3 +516,18 @@ def test_the_learning_rate_can_be_set_to_a_schedule():
     multi = optim.MultiOptimizer({"layers": optim.SGD(1.0), "*": optim.SGD(2.0)})
     multi.learning_rate = optim.linear_schedule(1.0, 0.0, 2)
     assert moved(multi, steps=2) == [0.5] * 6
+
+
+def test_an_optimizer_without_its_rule_says_what_to_define():
+    class Stateless(optim.Optimizer):
+        pass
+
+    class Ruleless(optim.Optimizer):
+        def init_single(self, parameter, state):
+            state["v"] = mx.zeros_like(parameter)
+
+    w = {"w": mx.ones((2,))}
+    with pytest.raises(NotImplementedError, match=r"\[Stateless\] .*define init_single\(parameter, state\)"):
+        Stateless().init(w)
+    with pytest.raises(NotImplementedError, match=r"\[Ruleless\] .*define apply_single\(gradient, parameter, state\)"):
+        Ruleless().apply_gradients(w, w)

@@ -43,7 +43,8 @@ struct SegmentRows : Composite<SegmentRows> {
 // indices, integers that broadcast to a shape (I...), count along the batch
 // axes as one. Null indices stand for every matrix in turn. Vectors are rows
 // on the left and columns on the right, as in matmul; the dtype is floating.
-// sorted_indices says that the indices ascend.
+// sorted_indices, that the indices ascend, is a hint that nothing needs:
+// neighbours with the same matrix are one product either way.
 array gather_mm(const array& a,
                 const array& b,
                 const array& lhs_indices = {},
