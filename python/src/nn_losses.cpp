@@ -111,8 +111,9 @@ void bind_nn_losses(nb::module_& m) {
 
 Args:
     logits (array): Unnormalized scores, the classes along ``axis``.
-    targets (array): Class indices, of the shape of logits without ``axis``; or a probability for each class, of the
-        shape of logits: the second term is then :math:`\sum_c t_c x_c`.
+    targets (array): Class indices in [-C, C), of the shape of logits without ``axis``, where negative ones count from
+        the end and one outside has an infinite loss; or a probability for each class, of the shape of logits: the
+        second term is then :math:`\sum_c t_c x_c`.
     weights (array, optional): A factor for each loss, of its shape; or one for each class, ``(C,)``.
     axis (int): The axis of the classes. Default: ``-1``.
     label_smoothing (float): The share of the target that all classes get evenly, in [0, 1). Default: ``0``.

@@ -121,6 +121,53 @@ def test_losses_keep_half_precision(name, dtype):
     np.testing.assert_allclose(a, b, rtol=0.05, atol=0.05)
 
 
+# What D21 adds, and smoothing: y are classes, of which 0 is ignored, w factors of classes, v factors of targets.
+OPTIONS = {
+    "label_smoothing": "label_smoothing=0.2",
+    "weights of targets": "weights=v",
+    "weights of classes": "weights=w",
+    "class_weights": "class_weights=w",
+    "ignore_index": "ignore_index=0",
+    "all": "class_weights=w, weights=v, ignore_index=0, label_smoothing=0.2",
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("axis", [-1, 0])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_options_of_cross_entropy_are_exact_in_half_types(options, axis, dtype, reduction):
+    half = getattr(mx, dtype)
+    names = {"w": mx.array([1.0, 2.0, 0.5, 0.25, 4.0]), "v": mx.array(WEIGHTS)}
+
+    def loss(x, to):
+        taken = eval(f"dict({OPTIONS[options]})", {k: v.astype(to) for k, v in names.items()})
+        x = x.T if axis == 0 else x
+        return nn.losses.cross_entropy(x, mx.array(INDICES), axis=axis, reduction=reduction, **taken)
+
+    x = mx.array(LOGITS).astype(half)
+    got, expected = loss(x, half), loss(x.astype(mx.float32), mx.float32)
+    assert got.dtype == half
+    unit = 2.0**-11 if dtype == "float16" else 2.0**-8
+    # One rounding of the loss, one of the factor's product, one of the reduction.
+    np.testing.assert_allclose(np.array(got.astype(mx.float32)), np.array(expected), rtol=3 * unit, atol=unit / 64)
+    gradient = mx.grad(lambda x: loss(x, half).astype(mx.float32).sum())(x)
+    wide = mx.grad(lambda x: loss(x, mx.float32).sum())(x.astype(mx.float32))
+    np.testing.assert_allclose(np.array(gradient.astype(mx.float32)), np.array(wide), rtol=3 * unit, atol=2 * unit)
+
+
+def test_targets_outside_are_infinite_or_errors():
+    x, y = mx.array(LOGITS), mx.array([0, 5, -6, -1])
+    losses = nn.losses.cross_entropy(x, y).tolist()
+    assert losses[1] == losses[2] == float("inf") and losses[3] < 20
+    with pytest.raises(IndexError, match=r"index 5 is out of bounds.*expected \[-5, 4\]"):
+        mx.eval(nn.losses.nll_loss(x, y))
+    with pytest.raises(IndexError, match=r"index 5 is out of bounds.*expected \[-5, 4\]"):
+        mx.eval(nn.Embedding(5, 2)(y))
+    table = nn.Embedding(5, 2)
+    assert mx.array_equal(table(mx.array([-1, -5])), table(mx.array([4, 0])))
+
+
 def test_binary_cross_entropy_takes_either_name_of_its_input():
     x, y = mx.array(LOGITS), mx.array(PROBABILITIES)
     expected = nn.losses.binary_cross_entropy(inputs=x, targets=y)

@@ -1,8 +1,14 @@
 """Every public name of MLX's modules is here: the thing itself, or a stand-in that says it is missing."""
 
 import importlib
+import re
+from pathlib import Path
 
 import pytest
+
+import treadle.nn as nn
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MODULES = [
     "nn",
@@ -51,18 +57,40 @@ def test_stand_ins_are_for_what_is_missing_only(name):
 
 
 def test_stand_in_classes_can_be_asked_for_with_isinstance():
-    import treadle.nn as nn
-
     assert not isinstance(nn.Linear(1, 1), nn.QuantizedLinear)
 
 
-def test_the_gallery_of_layers_has_all_of_them():
-    import re
-    from pathlib import Path
+def sections_of_the_gallery():
+    """From the headings of docs/layers.md to the rows of their tables."""
+    text = (ROOT / "docs" / "layers.md").read_text()
+    sections = {}
+    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        title, _, body = part.partition("\n")
+        rows = [line.strip("| ").replace(r"\|", "/").split("|") for line in body.split("\n") if line.startswith("|")]
+        sections[title] = {
+            name: [c.strip() for c in cells[1:]] for cells in rows for name in re.findall(r"\w+", cells[0])
+        }
+    return sections
 
-    import treadle.nn as nn
 
-    text = (Path(__file__).resolve().parents[2] / "docs" / "layers.md").read_text()
-    listed = set(re.findall(r"\w+", text))
+def functions_of(module):
+    return {n for n, v in vars(module).items() if callable(v) and not n.startswith("_")}
+
+
+def test_the_gallery_has_all_layers_losses_and_initializers_and_says_what_they_compute():
+    sections = sections_of_the_gallery()
     layers = {n for n, v in vars(nn).items() if isinstance(v, type) and issubclass(v, nn.Module)} - {"Module"}
-    assert layers and not layers - listed
+    listed = {name for title, rows in sections.items() if title not in ("Losses", "Initializers") for name in rows}
+    assert len(layers) > 70 and not layers - listed
+    assert functions_of(nn.losses) == sections["Losses"].keys() - {"loss"}
+    assert functions_of(nn.init) == sections["Initializers"].keys() - {"initializer"}
+    assert not {n for rows in sections.values() for n, cells in rows.items() if not cells or not cells[0]}
+
+
+def test_files_that_the_gallery_names_have_the_formulas():
+    text = (ROOT / "docs" / "layers.md").read_text()
+    named = set(re.findall(r"\| ((?:ops/)?[a-z]+) \|$", text, re.MULTILINE)) - {"formula", "source"}
+    assert len(named) >= 13
+    for name in named | {"activations", "losses", "losses_distance", "init"}:
+        folder = "treadle" if "/" in name else "treadle/nn/functional"
+        assert (ROOT / folder / f"{name}.cpp").exists(), name

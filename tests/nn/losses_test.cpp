@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "treadle/ops/create.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/softmax.h"
@@ -97,6 +98,52 @@ TEST(CrossEntropy, IgnoresAClass) {
       {(0.1359942 + 5.611258) / 2});
 }
 
+// Whatever the axis and the type of the logits.
+TEST(CrossEntropy, CountsNegativeTargetsFromTheEnd) {
+  const array t({-2, -4, -1}), plain({2, 0, 3}), w({1, 2, 3, 4});
+  const CrossEntropyOptions weighed{.class_weights = w};
+  const auto expected = cross_entropy(logits(), plain, weighed);
+  expect_values(
+      cross_entropy(logits(), t, weighed), expected.to_vector<double>(), 0);
+  expect_values(cross_entropy(transpose(logits()), t, {.axis = 0}),
+                cross_entropy(logits(), plain).to_vector<double>());
+  const array whole = astype(floor(logits()), int32);
+  expect_values(cross_entropy(whole, t),
+                cross_entropy(whole, plain).to_vector<double>(),
+                0);
+}
+
+TEST(CrossEntropy, IsInfiniteForATargetThatIsNoClass) {
+  const array t({4, 0, -5});
+  for (const array& loss :
+       {cross_entropy(logits(), t),
+        cross_entropy(logits(), t, {.label_smoothing = 0.1}),
+        cross_entropy(transpose(logits()), t, {.axis = 0})}) {
+    const auto v = loss.to_vector<double>();
+    EXPECT_TRUE(std::isinf(v[0]) && v[0] > 0 && std::isinf(v[2]));
+    EXPECT_LT(v[1], 3);
+  }
+  // Unless it is ignored, whatever the weights; its gradient is 0 then.
+  const array x = logits();
+  for (int axis : {1, 0}) {
+    auto f = [&](const array& in, const array& w) {
+      return cross_entropy(axis ? in : transpose(in),
+                           array({-9, 0, -9}),
+                           {.class_weights = w,
+                            .axis = axis,
+                            .ignore_index = -9,
+                            .reduction = "sum"});
+    };
+    auto [loss, gradients] = value_and_grad(
+        [&](const Arrays& in) { return Arrays{f(in[0], in[1])}; },
+        {0, 1})({x, ones({4})});
+    expect_values(loss[0], {2.486537});
+    const auto dx = gradients[0].to_vector<double>();
+    EXPECT_EQ(std::count(dx.begin(), dx.end(), 0), 8);
+    expect_values(gradients[1], {2.486537, 0, 0, 0});
+  }
+}
+
 TEST(CrossEntropy, AlongAnotherAxis) {
   array t = array({0, 1, 2, 3, 0, 1}, {2, 3});
   expect_values(cross_entropy(fill({2, 4, 3}, 1, 2.0), t, {.axis = 1}),
@@ -153,6 +200,16 @@ TEST(CrossEntropy, KeepsTheDtypeOfTheLogits) {
                 (0.3958952 + 2.456834 + 5.340961) / 3,
                 t == float64 ? 1e-6 : 0.02);
   }
+}
+
+// float16 ends at 65504.
+TEST(CrossEntropy, AveragesMoreTargetsThanAHalfTypeCanCount) {
+  const array x = broadcast_to(astype(logits(), float16), {30000, 3, 4});
+  const array t = broadcast_to(array({2, 0, 9}), {30000, 3});
+  const array mean =
+      cross_entropy(x, t, {.ignore_index = 9, .reduction = "mean"});
+  EXPECT_EQ(mean.dtype(), float16);
+  EXPECT_NEAR(mean.item<double>(), (0.1359942 + 2.486537) / 2, 0.002);
 }
 
 TEST(CrossEntropy, SaysWhatDoesNotMatch) {
@@ -231,6 +288,34 @@ TEST(Losses, OfRanksAndDirections) {
   expect_values(cosine_similarity_loss(x, t), {-0.1555988, -0.4092155});
   expect_values(
       margin_ranking_loss(x, -x, sign(t), 0.5, "sum"), {10.7920788}, 2e-6);
+}
+
+// A sigmoid in a half type is 1 from 9 on, and vectors of zeros have no
+// direction.
+TEST(Losses, HaveFiniteGradientsWhereTheirFormulasHaveNone) {
+  for (Dtype t : {float16, bfloat16, float32}) {
+    const array p = astype(array({0, 1, 1, 0}), t),
+                y = astype(array({1, 0, 1, 0}), t);
+    const array d = grad([&](const array& x) {
+      return binary_cross_entropy(
+          x, y, {.with_logits = false, .reduction = "sum"});
+    })(p);
+    expect_values(d, {0, 0, -1, 1});
+    expect_values(binary_cross_entropy(p, y, {.with_logits = false}),
+                  {100, 100, 0, 0});
+    const array a = zeros({2, 3}, t), b = ones({2, 3}, t);
+    for (const array& other : {a, b}) {
+      expect_values(cosine_similarity_loss(a, other), {0, 0});
+      const array g = grad([&](const array& x) {
+        return cosine_similarity_loss(x, other, 1, 1e-2, "sum");
+      })(a);
+      EXPECT_EQ(g.dtype(), t);
+      expect_values(
+          g, std::vector<double>(6, same_array(a, other) ? 0 : 100), 0.01);
+    }
+    const array far = full({2, 3}, 300, t);
+    expect_values(cosine_similarity_loss(far, -far), {-1, -1});
+  }
 }
 
 TEST(Losses, NameTheShapesThatDiffer) {

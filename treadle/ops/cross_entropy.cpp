@@ -1,5 +1,7 @@
 #include "treadle/ops/cross_entropy.h"
 
+#include <limits>
+
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
@@ -15,13 +17,9 @@ namespace {
 
 Dtype working(Dtype t) { return is_half(t) ? float32 : t; }
 
-// True at the target of each row. A comparison with the numbers of the classes
-// joins the pass over the logits; a gather would need one of its own.
 array hits(const array& logits, const array& targets) {
-  const int64_t classes = logits.shape(-1);
-  array t = size_of(targets.dtype()) < 4 ? astype(targets, int32) : targets;
-  if (!is_unsigned(t.dtype())) t = select(less(t, 0), t + classes, t);
-  return equal(arange(classes, t.dtype()), expand_dims(t, -1));
+  return class_hits(
+      targets, logits.shape(-1), logits.ndim() - 1, logits.ndim());
 }
 
 Mapped map_rows(OpPtr op, const Arrays& x, std::span<const int> axes) {
@@ -46,6 +44,22 @@ Mapped map_rows(OpPtr op, const Arrays& x, std::span<const int> axes) {
 
 }  // namespace
 
+array class_numbers(const array& targets, int64_t classes) {
+  // A small type may not have a number for every class.
+  array t = size_of(targets.dtype()) < 4 ? astype(targets, int32) : targets;
+  return is_unsigned(t.dtype()) ? t : select(less(t, 0), t + classes, t);
+}
+
+// A comparison with the numbers of the classes joins the pass over the logits;
+// a gather would need one of its own.
+array class_hits(const array& targets, int64_t classes, int axis, int ndim) {
+  const array t = class_numbers(targets, classes);
+  Shape along(size_t(ndim - axis), 1);
+  along[0] = classes;
+  return equal(reshape(arange(classes, t.dtype()), along),
+               expand_dims(t, axis));
+}
+
 Specs CrossEntropy::infer(std::span<const Spec> in) const {
   Spec out{in[1].shape, working(in[0].dtype)};
   return {out, out};
@@ -58,7 +72,9 @@ Arrays CrossEntropy::expand(const Arrays& x) const {
   array top = stop_gradient(max(v, -1, true));
   array z = v - top;
   array rest = log(sum(exp(z), -1));
-  array score = sum(select(hits(v, x[1]), z, 0), -1);
+  // A maximum, not a sum: a target that is no class has probability 0.
+  constexpr double none = -std::numeric_limits<double>::infinity();
+  array score = max(select(hits(v, x[1]), z, none), -1);
   array loss = smoothing == 0
                    ? rest - score
                    : rest - (1 - smoothing) * score - smoothing * mean(z, -1);

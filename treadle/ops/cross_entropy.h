@@ -7,7 +7,8 @@
 namespace treadle {
 
 // log sum_c exp(x_c) - (1 - smoothing) x_t - smoothing mean_c x_c. Inputs
-// logits (..., C), floating, and targets t (...), integers in [-C, C). Outputs
+// logits (..., C), floating, and targets t (...), integers (class_numbers; one
+// that is no class has x_t = -infinity). Outputs
 // the loss (...) and, for the gradient, the first term (...), both float32
 // (float64 for float64).
 struct CrossEntropy : Composite<CrossEntropy> {
@@ -37,15 +38,23 @@ struct CrossEntropyGrad : Composite<CrossEntropyGrad> {
   Arrays expand(const Arrays& x) const override;
 };
 
+// Targets as numbers in [0, C), of int32 or a wider dtype: a negative one
+// counts from the end. Those outside [-C, C) stay outside.
+array class_numbers(const array& targets, int64_t classes);
+
+// True at the class of each target: targets have `ndim` - 1 axes, and the
+// result one for the classes, `axis`, counted from the front.
+array class_hits(const array& targets, int64_t classes, int axis, int ndim);
+
 namespace fast {
 
 // log sum_c exp(logits_c) - logits_target over the last axis, without keeping
 // the softmax. logits (..., C), targets (...) class numbers in [-C, C), where a
 // negative one counts from the end; the result has the targets' shape and is
 // float32 (float64 for float64). `smoothing` in [0, 1) moves that share of the
-// target to all classes evenly. A target outside has no logit to take away: its
-// loss is the first term. Throws std::invalid_argument when shapes or dtypes do
-// not fit.
+// target to all classes evenly. A target outside is a class of probability 0:
+// its loss is infinite (its gradient that of the first term). Throws
+// std::invalid_argument when shapes or dtypes do not fit.
 array cross_entropy(const array& logits,
                     const array& targets,
                     double smoothing = 0,

@@ -20,7 +20,8 @@ def binary_cross_entropy(inputs=None, targets=None, weights=None, with_logits=Tr
         targets (array): Of the same shape.
         weights (array, optional): A factor for each loss.
         with_logits (bool): Whether ``inputs`` are logits. For probabilities p the loss is
-            :math:`-t \log p - (1 - t) \log (1 - p)`, with logarithms of at least -100. Default: ``True``.
+            :math:`-t \log p - (1 - t) \log (1 - p)`, with logarithms of at least -100, whose gradient at 0 is 0.
+            Default: ``True``.
         reduction (str, optional): See above.
     """
     if (inputs is None) == (logits is None) or targets is None:
@@ -82,9 +83,13 @@ def nll_loss(inputs, targets, axis=-1, reduction="none"):
 
     Args:
         inputs (array): Log probabilities, the classes along ``axis``.
-        targets (array): Class indices, of the shape of ``inputs`` without ``axis``.
+        targets (array): Class indices in [-C, C), of the shape of ``inputs`` without ``axis``; negative ones count from
+            the end.
         axis (int): Default: ``-1``.
         reduction (str): Default: ``"none"``.
+
+    Raises:
+        IndexError: A target is outside; when the loss is computed.
     """
     return _nn.nll_loss(inputs, targets, axis, reduction)
 

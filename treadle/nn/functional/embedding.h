@@ -6,7 +6,9 @@
 
 namespace treadle::nn {
 
-// w[x]. x (...) integers in [0, N), w (N, D) -> (..., D).
+// w[x]. x (...) integers in [-N, N), where a negative one counts from the end,
+// w (N, D) -> (..., D). One outside throws std::out_of_range when the result is
+// computed.
 array embedding(const array& x, const array& w);
 
 // {"weight": (num, dims)}, normal with standard deviation 1/sqrt(dims).

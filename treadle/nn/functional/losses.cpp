@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -43,16 +44,6 @@ array Reduction::operator()(const array& loss) const {
 
 namespace {
 
-// 0, 1, ... along `axis` of an array of `ndim` axes: (C, 1, 1) for axis ndim
-// - 3. Comparable with `targets`, whose type may be too small for all class
-// numbers.
-array class_numbers(int64_t classes, int axis, int ndim, Dtype targets) {
-  Dtype dtype = size_of(targets) < 4 ? int32 : targets;
-  Shape shape(size_t(ndim - axis), 1);
-  shape[0] = classes;
-  return reshape(arange(classes, dtype), shape);
-}
-
 void check_vector(std::string_view what, const array& w, int64_t classes) {
   if (w.shape() != Shape{classes}) {
     invalid("cross_entropy",
@@ -77,7 +68,8 @@ void warn_of_ambiguous_weights() {
 // Class indices along any axis (`hit` is true at them), or probabilities.
 // Everything is elementwise or a sum along the row, so loss and gradient are
 // one pass over the logits each; a gather would cut that in two. The shift
-// keeps both terms small, so their difference is exact for large logits too.
+// keeps both terms small, so their difference is exact for large logits too. A
+// target that is no class has an infinite loss, as in ops/cross_entropy.h.
 array pointwise(const array& logits,
                 const array& targets,
                 const array& hit,
@@ -87,9 +79,14 @@ array pointwise(const array& logits,
   x = x - stop_gradient(max(x, axis, true));
   array score =
       hit.null() ? sum(x * targets, axis) : sum(select(hit, x, 0), axis);
-  array rest = log(sum(exp(x), axis));
-  if (smoothing == 0) return rest - score;
-  return rest - (1 - smoothing) * score - smoothing * mean(x, axis);
+  array loss = log(sum(exp(x), axis)) - (1 - smoothing) * score;
+  if (smoothing != 0) loss = loss - smoothing * mean(x, axis);
+  if (hit.null()) return loss;
+  const int64_t classes = x.shape(axis);
+  const array t = class_numbers(targets, classes);
+  return select(logical_or(less(t, 0), greater_equal(t, classes)),
+                std::numeric_limits<double>::infinity(),
+                loss);
 }
 
 }  // namespace
@@ -130,17 +127,18 @@ array cross_entropy(const array& logits,
             "probabilities.");
   }
 
+  // An ignored target may be no class; as another it has a finite loss.
+  const array kept =
+      o.ignore_index ? not_equal(targets, *o.ignore_index) : array();
+  const array classes_of = kept.null() ? targets : select(kept, targets, 0);
   array hit, loss;
-  if (indices) {
-    hit = equal(class_numbers(classes, axis, logits.ndim(), targets.dtype()),
-                expand_dims(targets, axis));
-  }
+  if (indices) hit = class_hits(classes_of, classes, axis, logits.ndim());
   if (indices && axis + 1 == logits.ndim() && is_floating(logits.dtype()) &&
       classes > 0) {
-    loss = astype(fast::cross_entropy(logits, targets, o.label_smoothing),
+    loss = astype(fast::cross_entropy(logits, classes_of, o.label_smoothing),
                   logits.dtype());
   } else {
-    loss = pointwise(logits, targets, hit, axis, o.label_smoothing);
+    loss = pointwise(logits, classes_of, hit, axis, o.label_smoothing);
   }
 
   array class_weights = o.class_weights;
@@ -166,11 +164,24 @@ array cross_entropy(const array& logits,
   }
   if (!o.ignore_index) return o.reduction(loss);
 
-  array kept = not_equal(targets, *o.ignore_index);
   loss = select(kept, loss, 0);
   if (o.reduction.kind() != Reduction::Kind::mean) return o.reduction(loss);
-  return sum(loss) / maximum(sum(astype(kept, loss.dtype())), 1);
+  // float16 cannot count beyond 65504.
+  const Dtype wide = promote_types(loss.dtype(), float32);
+  const array count = maximum(sum(astype(kept, wide)), 1);
+  return astype(sum(astype(loss, wide)) / count, loss.dtype());
 }
+
+namespace {
+
+// The logarithm of a probability, at least -100. At 0 it has no gradient, where
+// that of log would be infinite times 0.
+array log_probability(const array& p) {
+  const array zero = equal(p, 0);
+  return select(zero, -100, maximum(log(select(zero, 1, p)), -100));
+}
+
+}  // namespace
 
 array binary_cross_entropy(const array& inputs,
                            const array& targets,
@@ -186,8 +197,8 @@ array binary_cross_entropy(const array& inputs,
   if (o.with_logits) {
     loss = logaddexp(0, inputs) - inputs * targets;
   } else {
-    array yes = maximum(log(inputs), -100), no = maximum(log(1 - inputs), -100);
-    loss = -(targets * yes + (1 - targets) * no);
+    loss = -(targets * log_probability(inputs) +
+             (1 - targets) * log_probability(1 - inputs));
   }
   if (!o.weights.null()) {
     if (o.weights.shape() != loss.shape()) {

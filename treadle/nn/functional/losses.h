@@ -39,11 +39,13 @@ struct CrossEntropyOptions {
 
 // log sum_c exp(logits_c) - logits_target, along `axis`.
 //
-// targets: class indices, of the shape of logits without `axis`, in [0, C); or
-// a probability for each class, of the shape of logits, then the second term is
-// sum_c targets_c logits_c. Smoothing by s moves the share s of the target to
-// all classes evenly. Result: the shape of logits without `axis`, or a scalar;
-// the dtype of logits. Throws std::invalid_argument when shapes do not match.
+// targets: class indices, of the shape of logits without `axis`, in [-C, C),
+// where a negative one counts from the end and one outside has an infinite
+// loss; or a probability for each class, of the shape of logits, then the
+// second term is sum_c targets_c logits_c. Smoothing by s moves the share s of
+// the target to all classes evenly. Result: the shape of logits without `axis`,
+// or a scalar; the dtype of logits. Throws std::invalid_argument when shapes do
+// not match.
 array cross_entropy(const array& logits,
                     const array& targets,
                     const CrossEntropyOptions& options = {});
@@ -55,13 +57,14 @@ struct BinaryCrossEntropyOptions {
 };
 // log(1 + e^x) - t x for logits x and targets t in [0, 1]; for probabilities p,
 // with_logits = false, -t log p - (1 - t) log(1 - p) with logarithms of at
-// least -100. Shapes must be equal.
+// least -100, whose gradient at 0 is 0. Shapes must be equal.
 array binary_cross_entropy(const array& inputs,
                            const array& targets,
                            const BinaryCrossEntropyOptions& options = {});
 
 // -inputs_target along `axis`, for log probabilities and class indices of the
-// shape of inputs without `axis`.
+// shape of inputs without `axis`. A negative index counts from the end; one
+// outside [-C, C) throws std::out_of_range when the loss is computed.
 array nll_loss(const array& inputs,
                const array& targets,
                int axis = -1,
@@ -131,7 +134,7 @@ array triplet_loss(const array& anchors,
                    Reduction reduction = {});
 
 // x1 . x2 / max(|x1| |x2|, eps) along `axis`: 1 for the same direction, as in
-// MLX, where this is called a loss.
+// MLX, where this is called a loss. Gradients are finite at vectors of zeros.
 array cosine_similarity_loss(const array& x1,
                              const array& x2,
                              int axis = 1,

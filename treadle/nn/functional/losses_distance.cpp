@@ -1,5 +1,6 @@
 // Losses that compare numbers, and rank or align vectors.
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include "treadle/nn/functional/losses.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
+#include "treadle/ops/views.h"
 
 namespace treadle::nn {
 
@@ -104,8 +106,17 @@ array cosine_similarity_loss(const array& x1,
                              int axis,
                              double eps,
                              Reduction reduction) {
-  array lengths = sqrt(sum(square(x1), axis)) * sqrt(sum(square(x2), axis));
-  return reduction(sum(x1 * x2, axis) / maximum(lengths, eps));
+  // In half types eps would be 0. The root has no slope at 0, so a length is at
+  // least that of the least normal number.
+  const Dtype dtype = at_least_float(promote_types(x1.dtype(), x2.dtype()));
+  const Dtype wide = promote_types(dtype, float32);
+  const array a = astype(x1, wide), b = astype(x2, wide);
+  auto length = [&](const array& x) {
+    constexpr double least = std::numeric_limits<float>::min();
+    return sqrt(maximum(sum(square(x), axis), least));
+  };
+  const array cosine = sum(a * b, axis) / maximum(length(a) * length(b), eps);
+  return reduction(astype(cosine, dtype));
 }
 
 array margin_ranking_loss(const array& inputs1,
