@@ -88,17 +88,24 @@ class Args {
 struct Subject {
   std::shared_ptr<Module> module;
   std::function<array(const array&)> call;
+  std::function<Subject()> copy;
 };
 
+template <class M, class F>
+Subject subject(M m, F call) {
+  auto layer = std::make_shared<M>(std::move(m));
+  return {layer,
+          [=](const array& x) { return array(call(*layer, x)); },
+          [=] { return subject(M(*layer), call); }};
+}
 template <class M>
 Subject once(M m) {
-  auto layer = std::make_shared<M>(std::move(m));
-  return {layer, [layer](const array& x) { return array((*layer)(x)); }};
+  return subject(std::move(m), [](const M& f, const array& x) { return f(x); });
 }
 template <class M>
 Subject twice(M m) {
-  auto layer = std::make_shared<M>(std::move(m));
-  return {layer, [layer](const array& x) { return (*layer)(x, x); }};
+  return subject(std::move(m),
+                 [](const M& f, const array& x) { return f(x, x); });
 }
 
 template <class M, class Size>
@@ -323,21 +330,21 @@ const std::map<std::string, Factory>& factories() {
       {"ALiBi", plain<ALiBi>},
       {"MultiHeadAttention",
        [](const Args& a) {
-         auto layer = std::make_shared<MultiHeadAttention>(
+         MultiHeadAttention layer(
              a.get(0, "dims", 0),
              a.get(1, "num_heads", 0),
-             AttentionDims{.query_input = a.get(2, "query_input_dims", 0),
-                           .key_input = a.get(3, "key_input_dims", 0),
-                           .value_input = a.get(4, "value_input_dims", 0),
-                           .value = a.get(5, "value_dims", 0),
-                           .value_output = a.get(6, "value_output_dims", 0)},
+             {.query_input = a.get(2, "query_input_dims", 0),
+              .key_input = a.get(3, "key_input_dims", 0),
+              .value_input = a.get(4, "value_input_dims", 0),
+              .value = a.get(5, "value_dims", 0),
+              .value_output = a.get(6, "value_output_dims", 0)},
              a.get(7, "bias", false));
          const bool causal = a.call() == "causal";
-         return Subject{layer, [=](const array& x) {
-                          if (!causal) return (*layer)(x);
-                          int n = int(x.shape(1));
-                          return (*layer)(x, additive_causal_mask(n));
-                        }};
+         return subject(std::move(layer),
+                        [=](const MultiHeadAttention& f, const array& x) {
+                          if (!causal) return f(x);
+                          return f(x, additive_causal_mask(int(x.shape(1))));
+                        });
        }},
       {"TransformerEncoderLayer",
        [](const Args& a) {
@@ -387,13 +394,13 @@ const std::map<std::string, Factory>& factories() {
        }},
       {"LSTM",
        [](const Args& a) {
-         auto layer = std::make_shared<LSTM>(a.get(0, "input_size", 0),
-                                             a.get(1, "hidden_size", 0),
-                                             a.get(2, "bias", true));
-         return Subject{layer, [layer](const array& x) {
-                          auto [h, c] = (*layer)(x);
+         return subject(LSTM(a.get(0, "input_size", 0),
+                             a.get(1, "hidden_size", 0),
+                             a.get(2, "bias", true)),
+                        [](const LSTM& f, const array& x) {
+                          auto [h, c] = f(x);
                           return concatenate({h, c}, -1);
-                        }};
+                        });
        }},
   };
   return all;
@@ -417,6 +424,26 @@ void expect_described(const array& got,
   expect_values(got, expected["values"].get<std::vector<double>>(), tolerance);
 }
 
+void expect_copies_are_independent(const Subject& layer,
+                                   const array& x,
+                                   const Json& row,
+                                   double tolerance) {
+  const Subject copy = layer.copy();
+  EXPECT_EQ(copy.module->to_string(), layer.module->to_string());
+  EXPECT_EQ(copy.module->training(), layer.module->training());
+  copy.module->apply([](const array& p) { return p + 1; });
+  const auto changed = copy.module->parameters().flatten();
+  const auto own = layer.module->parameters().flatten();
+  ASSERT_EQ(changed.size(), own.size());
+  for (size_t i = 0; i < own.size(); ++i) {
+    EXPECT_EQ(changed[i].first, own[i].first);
+    expect_values(changed[i].second - own[i].second,
+                  std::vector<double>(size_t(own[i].second.size()), 1));
+  }
+  expect_described(
+      layer.copy().call(x), row["output"], tolerance, "output of a copy");
+}
+
 TEST_P(Parity, IsThatOfMlx) {
   const Json& row = table()[GetParam()];
   SCOPED_TRACE(row["repr"].get<std::string>());
@@ -435,7 +462,12 @@ TEST_P(Parity, IsThatOfMlx) {
     filled.emplace_back(name, name.ends_with("var") ? abs(v) + 0.5 : v);
   }
   EXPECT_EQ(Json(shapes), row["parameters"]);
-  m.update(filled);
+  // What Python saved is read here, and the other way round.
+  const std::string number = std::to_string(GetParam());
+  const std::string in_file = test::parity_file(number + ".in.safetensors");
+  in_file.empty() ? m.update(filled) : m.load_weights(in_file);
+  const std::string out_file = test::parity_file(number + ".out.safetensors");
+  if (!out_file.empty()) m.save_weights(out_file);
   std::vector<std::string> trainable;
   for (auto& [name, value] : m.trainable_parameters().flatten())
     trainable.push_back(name);
@@ -445,6 +477,9 @@ TEST_P(Parity, IsThatOfMlx) {
   array x = fill(Shape(shape.begin(), shape.end()), 0, row["input"]["scale"]);
   const int integers = row["input"]["integers"];
   if (integers) x = astype(floor((x + 1) * (integers / 2.0)), int32);
+  // Sums of a few dozen float32 products.
+  constexpr double kTolerance = 4e-6;
+  expect_copies_are_independent(layer, x, row, kTolerance);
   std::vector<array*> slots = m.trainable_slots();
   Arrays in{x};
   std::vector<int> argnums;
@@ -467,15 +502,13 @@ TEST_P(Parity, IsThatOfMlx) {
   Arrays all = gradients;
   all.push_back(values[1]);
   eval(all);
-  Bits bits(std::to_string(GetParam()));
+  Bits bits(number);
   bits.add("output", values[1]);
   if (!integers) bits.add("input gradient", gradients[0]);
   for (size_t i = 0; i < trainable.size(); ++i) {
     bits.add(trainable[i], gradients[i + !integers]);
   }
 
-  // Sums of a few dozen float32 products.
-  constexpr double kTolerance = 4e-6;
   expect_described(values[1], row["output"], kTolerance, "output");
   if (!integers) {
     expect_described(

@@ -12,14 +12,20 @@
 
 namespace treadle::test {
 
-// Writes numbers bit by bit into the folder PARITY_OUT, where the test in
-// Python asked for them: a file for each row, a line for each array.
+// A file in the folder PARITY_OUT, where the test in Python asked for it; ""
+// otherwise.
+inline std::string parity_file(const std::string& name) {
+  const char* folder = std::getenv("PARITY_OUT");
+  return folder ? std::string(folder) + "/" + name : "";
+}
+
+// Writes numbers bit by bit for the test in Python: a file for each row, a line
+// for each array.
 class Bits {
  public:
   explicit Bits(const std::string& row) {
-    if (const char* folder = std::getenv("PARITY_OUT")) {
-      file_.open(std::string(folder) + "/" + row);
-    }
+    const std::string path = parity_file(row);
+    if (!path.empty()) file_.open(path);
   }
   void add(const std::string& name, const array& value) {
     if (!file_.is_open()) return;
