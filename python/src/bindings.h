@@ -45,6 +45,7 @@ void bind_nn_activations(nanobind::module_& m);
 void bind_nn_attention(nanobind::module_& m);
 void bind_nn_losses(nanobind::module_& m);
 void bind_nn_recurrent(nanobind::module_& m);
+void bind_nn_torch(nanobind::module_& m);
 void bind_nn_trees(nanobind::module_& m);
 void bind_optimizers(nanobind::module_& m);
 void bind_training(nanobind::module_& m);

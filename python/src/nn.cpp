@@ -450,6 +450,7 @@ void bind_nn(nb::module_& core) {
   bind_nn_losses(m);
   bind_nn_recurrent(m);
   bind_init(m);
+  bind_nn_torch(m);
   bind_nn_trees(m);
 
   m.def(

@@ -188,3 +188,42 @@ def test_biases_that_an_attention_does_not_have_are_listed():
     w |= {"out_proj.weight": normal(6, 6), "out_proj.bias": normal(6)}
     with pytest.raises(ValueError, match="2 names have no place in the model: in_proj_bias, out_proj.bias"):
         nn.MultiHeadAttention(6, 2).load_torch_state_dict(w)
+
+
+def test_subclasses_and_what_they_add_are_known():
+    class Conv(nn.Conv2d):
+        def __init__(self):
+            super().__init__(2, 3, 1, bias=False)
+            self.gains = [mx.ones(3), mx.ones(1)]
+            self.mixed = [nn.Linear(1, 1, bias=False), mx.ones(2)]
+
+    class Cell(nn.GRU):
+        def __init__(self):
+            super().__init__(2, 1)
+            self.scale = mx.ones(1)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.cell = Conv(), Cell()
+
+    w = {"conv.weight": normal(3, 2, 1, 1), "conv.gains.0": normal(3), "conv.gains.1": normal(1)}
+    w |= {"conv.mixed.0.weight": normal(1, 1), "conv.mixed.1": normal(2), "cell.scale": normal(1)}
+    w |= {f"cell.{k}": v for k, v in recurrent(3, 2, 1).items()}
+    net = Net().load_torch_state_dict(w)
+    check(net.conv.weight, w["conv.weight"].transpose(0, 2, 3, 1))
+    check(net.conv.gains[1], w["conv.gains.1"])
+    check(net.conv.mixed[1], w["conv.mixed.1"])
+    check(net.cell.scale, w["cell.scale"])
+    check(net.cell.bhn, w["cell.bias_hh_l0"][2:])
+
+
+def test_entries_that_are_no_arrays_are_left_alone():
+    class Unknown:
+        pass
+
+    w, b = normal(3, 2), normal(3)
+    layer = nn.Linear(2, 3).load_torch_state_dict({"weight": w, "bias": b, "_extra_state": Unknown()}, strict=False)
+    check(layer.weight, w)
+    with pytest.raises(ValueError, match="_extra_state"):
+        layer.load_torch_state_dict({"weight": w, "bias": b, "_extra_state": Unknown()})

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,62 +28,100 @@ bool is_any(const Module& m) {
   return (dynamic_cast<const Kinds*>(&m) || ...);
 }
 
+TorchKind kind_of(const Module& m) {
+  if (is_any<ConvTranspose1d, ConvTranspose2d, ConvTranspose3d>(m)) {
+    return TorchKind::transposed_convolution;
+  }
+  if (is_any<Conv2d, ConvBase>(m)) return TorchKind::convolution;
+  if (is_any<Bilinear>(m)) return TorchKind::bilinear;
+  if (is_any<GRU>(m)) return TorchKind::gru;
+  if (is_any<Recurrent>(m)) return TorchKind::recurrent;
+  if (is_any<MultiHeadAttention>(m)) return TorchKind::attention;
+  if (is_any<TransformerEncoderLayer>(m)) return TorchKind::encoder_layer;
+  if (is_any<TransformerDecoderLayer>(m)) return TorchKind::decoder_layer;
+  if (is_any<TransformerEncoder, TransformerDecoder>(m)) {
+    return TorchKind::stack;
+  }
+  return is_any<Sequential>(m) ? TorchKind::sequential : TorchKind::same;
+}
+
+TorchLayer described(const std::string& name, Module& m) {
+  TorchLayer layer{name, kind_of(m), own_array_keys(m), {}};
+  for (auto& [key, child] : m.named_children()) {
+    layer.children.push_back(described(key, *child));
+  }
+  return layer;
+}
+
 // The name that PyTorch gives to a child.
-std::string torch_name(const Module& m, const std::string& child) {
+std::string torch_name(TorchKind parent, const std::string& child) {
   using Names = std::map<std::string, std::string>;
-  static const Names encoder_layer = {
-      {"attention", "self_attn"}, {"ln1", "norm1"}, {"ln2", "norm2"}};
-  static const Names decoder_layer = {{"self_attention", "self_attn"},
-                                      {"cross_attention", "multihead_attn"},
-                                      {"ln1", "norm1"},
-                                      {"ln2", "norm2"},
-                                      {"ln3", "norm3"}};
-  static const Names stack = {{"ln", "norm"}}, same;
-  const Names& names = is_any<TransformerEncoderLayer>(m)   ? encoder_layer
-                       : is_any<TransformerDecoderLayer>(m) ? decoder_layer
-                       : is_any<TransformerEncoder, TransformerDecoder>(m)
-                           ? stack
-                           : same;
-  const auto found = names.find(child);
-  if (found != names.end()) return found->second;
+  static const std::map<TorchKind, Names> all = {
+      {TorchKind::encoder_layer,
+       {{"attention", "self_attn"}, {"ln1", "norm1"}, {"ln2", "norm2"}}},
+      {TorchKind::decoder_layer,
+       {{"self_attention", "self_attn"},
+        {"cross_attention", "multihead_attn"},
+        {"ln1", "norm1"},
+        {"ln2", "norm2"},
+        {"ln3", "norm3"}}},
+      {TorchKind::stack, {{"ln", "norm"}}},
+  };
+  if (const auto names = all.find(parent); names != all.end()) {
+    const auto found = names->second.find(child);
+    if (found != names->second.end()) return found->second;
+  }
   constexpr std::string_view list = "layers.";
-  return is_any<Sequential>(m) && child.starts_with(list)
+  return parent == TorchKind::sequential && child.starts_with(list)
              ? child.substr(list.size())
              : child;
 }
 
-array in_our_layout(const Module& m, const array& weight) {
-  if (is_any<ConvTranspose1d, ConvTranspose2d, ConvTranspose3d>(m)) {
-    return moveaxis(swapaxes(weight, 0, 1), 1, -1);  // (I, O, ...): (O, ..., I)
+array in_our_layout(TorchKind kind, const array& weight) {
+  switch (kind) {
+    case TorchKind::transposed_convolution:  // (I, O, ...): (O, ..., I)
+      return moveaxis(swapaxes(weight, 0, 1), 1, -1);
+    case TorchKind::convolution:
+      return moveaxis(weight, 1, -1);
+    case TorchKind::bilinear:
+      return swapaxes(weight, 1, 2);
+    default:
+      return weight;
   }
-  if (is_any<Conv2d, ConvBase>(m)) return moveaxis(weight, 1, -1);
-  return is_any<Bilinear>(m) ? swapaxes(weight, 1, 2) : weight;
 }
 
 class Reader {
  public:
-  explicit Reader(const NamedArrays& state_dict)
-      : left_(state_dict.begin(), state_dict.end()) {}
+  using Load = std::function<array(const std::string&)>;
+  Reader(const std::vector<std::string>& names, const Load& load)
+      : left_(names.begin(), names.end()), load_(load) {}
 
-  void walk(Module& m, const std::string& path, const std::string& prefix) {
-    if (is_any<MultiHeadAttention>(m)) return attention(m, path, prefix);
-    for (const std::string& key : own_array_keys(m)) {
-      if (is_any<Recurrent>(m)) {
-        recurrent(m, key, path, prefix);
+  void walk(const TorchLayer& layer,
+            const std::string& path,
+            const std::string& prefix) {
+    if (layer.kind == TorchKind::attention) {
+      return attention(layer, path, prefix);
+    }
+    for (const std::string& key : layer.arrays) {
+      if (layer.kind == TorchKind::recurrent || layer.kind == TorchKind::gru) {
+        recurrent(layer.kind, key, path, prefix);
       } else {
         const array v = take(prefix + key);
-        give(path + key, v.null() || key != "weight" ? v : in_our_layout(m, v));
+        give(path + key,
+             v.null() || key != "weight" ? v : in_our_layout(layer.kind, v));
       }
     }
-    for (auto& [name, child] : m.named_children()) {
-      walk(*child, path + name + ".", prefix + torch_name(m, name) + ".");
+    for (const TorchLayer& child : layer.children) {
+      walk(child,
+           path + child.name + ".",
+           prefix + torch_name(layer.kind, child.name) + ".");
     }
   }
 
   NamedArrays found;
   std::vector<std::string> unused() const {
     std::vector<std::string> names;
-    for (const auto& [name, value] : left_) {
+    for (const std::string& name : left_) {
       if (!name.ends_with("num_batches_tracked")) names.push_back(name);
     }
     return names;
@@ -90,11 +129,7 @@ class Reader {
 
  private:
   array take(const std::string& name) {
-    const auto at = left_.find(name);
-    if (at == left_.end()) return {};
-    array value = at->second;
-    left_.erase(at);
-    return value;
+    return left_.erase(name) ? load_(name) : array();
   }
   void give(const std::string& name, const array& value) {
     if (!value.null()) found.emplace_back(name, contiguous(value));
@@ -102,22 +137,22 @@ class Reader {
 
   // PyTorch joins the three projections when the inputs have as many features
   // as the result.
-  void attention(Module& m,
+  void attention(const TorchLayer& layer,
                  const std::string& path,
                  const std::string& prefix) {
     const std::string sides[] = {"query", "key", "value"};
     for (const std::string kind : {"weight", "bias"}) {
-      std::vector<std::pair<std::string, Module*>> projections;
-      for (auto& child : m.named_children()) {
-        const auto own = own_array_keys(*child.second);
-        if (std::find(own.begin(), own.end(), kind) != own.end())
-          projections.push_back(std::move(child));
+      std::vector<std::string> projections;
+      for (const TorchLayer& child : layer.children) {
+        if (std::ranges::count(child.arrays, kind)) {
+          projections.push_back(child.name);
+        }
       }
       // A bias that the layer does not have is found unused.
       if (projections.empty()) continue;
       const array whole = take(fmt::format("{}in_proj_{}", prefix, kind));
       const Arrays parts = whole.null() ? Arrays(3) : split(whole, 3);
-      for (const auto& [name, projection] : projections) {
+      for (const std::string& name : projections) {
         array value;
         for (size_t i = 0; i < 3; ++i) {
           if (name != sides[i] + "_proj") continue;
@@ -135,7 +170,7 @@ class Reader {
 
   // Gates have the same order. PyTorch has a bias for each product: only the
   // GRU's n tells them apart, as "bhn".
-  void recurrent(Module& m,
+  void recurrent(TorchKind layer_kind,
                  const std::string& key,
                  const std::string& path,
                  const std::string& prefix) {
@@ -146,11 +181,14 @@ class Reader {
       const std::string side = kind.starts_with("Wx") ? "ih" : "hh";
       return give(path + key, take(prefix + "weight_" + side + layer));
     }
-    if (kind == "bhn") return;  // comes with the other bias
+    if (kind == "bhn") return;            // comes with the other bias
+    if (kind != "b" && kind != "bias") {  // a subclass's own
+      return give(path + key, take(prefix + key));
+    }
     const array inputs = take(prefix + "bias_ih" + layer);
     array state = take(prefix + "bias_hh" + layer);
     if (inputs.null() || state.null()) return;
-    if (is_any<GRU>(m)) {
+    if (layer_kind == TorchKind::gru) {
       const Arrays gates = split(state, 3);
       const std::string ending = key.substr(at);
       give(path + "bhn" + ending, gates[2]);
@@ -159,15 +197,17 @@ class Reader {
     give(path + key, inputs + state);
   }
 
-  std::map<std::string, array> left_;
+  std::set<std::string> left_;
+  const Load& load_;
 };
 
 }  // namespace
 
-NamedArrays from_torch(Module& model,
-                       const NamedArrays& state_dict,
+NamedArrays from_torch(const TorchLayer& model,
+                       const std::vector<std::string>& names,
+                       const std::function<array(const std::string&)>& load,
                        bool strict) {
-  Reader reader(state_dict);
+  Reader reader(names, load);
   reader.walk(model, "", "");
   const auto unused = reader.unused();
   if (strict && !unused.empty()) {
@@ -177,6 +217,21 @@ NamedArrays from_torch(Module& model,
                         fmt::join(unused, ", ")));
   }
   return std::move(reader.found);
+}
+
+NamedArrays from_torch(Module& model,
+                       const NamedArrays& state_dict,
+                       bool strict) {
+  const std::map<std::string, array> values(state_dict.begin(),
+                                            state_dict.end());
+  std::vector<std::string> names;
+  names.reserve(values.size());
+  for (const auto& [name, value] : values) names.push_back(name);
+  return from_torch(
+      described("", model),
+      names,
+      [&](const std::string& name) { return values.at(name); },
+      strict);
 }
 
 }  // namespace treadle::nn
