@@ -125,6 +125,18 @@ TEST(PoolKernels, FastOnesAgreeWithTheReferenceOnAllSizesAndThreads) {
                  {1, 2, 4, 3, 2},
                  dtype,
                  "3d");
+    for (int64_t channels : {1, 3, 33}) {
+      expect_exact({{0, 0}, {4, 4}, {0, 0}, {0, 0}},
+                   {2, 5, 6, channels},
+                   dtype,
+                   "an axis shared unequally");
+    }
+    expect_exact({{0}, {4}, {0}, {0}}, {3, 8, 5}, dtype, "shared equally");
+    expect_exact({{0}, {5}, {0}, {0}}, {3, 3, 5}, dtype, "more than elements");
+    expect_exact({{2, 0, 1}, {1, 2, 1}, {1, 0, 0}, {0, 0, 0}},
+                 {1, 2, 3, 3, 2},
+                 dtype,
+                 "one of three axes shared");
   }
 }
 
@@ -139,6 +151,8 @@ TEST(PoolKernels, BlocksOfRowsMeetWithoutASeam) {
                  {1, 71, 65, 32},
                  dtype,
                  "side by side");
+    expect_exact(
+        {{0, 0}, {46, 44}, {0, 0}, {0, 0}}, {1, 69, 66, 32}, dtype, "shared");
   }
 }
 

@@ -80,6 +80,11 @@ inline std::vector<OpCase> fast_cases() {
        [](A x) { return nn::upsample_cubic(x[0], {2.0}); },
        {{{1, 2, 3, 3, 18}}},
        16},
+      {"adaptive_max_pool",
+       [](A x) {
+         return nn::adaptive_max_pool(x[0], {3, -1});
+       },
+       {{{2, 7, 4, 3}}}},
       {"adaptive_avg_pool",
        [](A x) { return nn::adaptive_avg_pool(x[0], {3}); },
        {{{2, 7, 66}}}},

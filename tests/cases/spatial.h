@@ -98,6 +98,23 @@ inline std::vector<OpCase> spatial_cases() {
          return max_pool(x[0], {2, 1, 2}, {1}, {0, 0, 1});
        },
        {{{1, 2, 3, 3, 2}}}},
+      {"max_pool1d_shared",
+       [](A x) { return shared_pool(PoolKind::max, x[0], {3}); },
+       {{{2, 7, 3}}}},
+      {"max_pool2d_shared",
+       [](A x) {
+         return shared_pool(PoolKind::max, x[0], {3, 5});
+       },
+       {{{2, 5, 4, 2}}}},
+      {"max_pool3d_shared",
+       [](A x) { return shared_pool(PoolKind::max, x[0], {2}); },
+       {{{1, 2, 3, 3, 2}}}},
+      {"avg_pool2d_shared",
+       [](A x) {
+         return shared_pool(PoolKind::mean, x[0], {3, 2});
+       },
+       {{{2, 5, 3, 2}}},
+       16},
       {"avg_pool1d",
        [](A x) { return avg_pool(x[0], {3}, {2}, {1}); },
        {{{2, 5, 3}}},

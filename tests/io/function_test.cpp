@@ -183,6 +183,22 @@ TEST(Function, CheckpointsAreKept) {
   EXPECT_EQ(z.node()->op->name(), "checkpoint");
 }
 
+TEST(Function, PoolingToASizeTakesImagesOfAnyLength) {
+  TempFile file("shared");
+  const ArraysFn f = [](const Arrays& x) {
+    auto loss = [](const Arrays& v) {
+      return Arrays{sum(square(shared_pool(PoolKind::max, v[0], {3, 2})))};
+    };
+    return Arrays{shared_pool(PoolKind::mean, x[0], {2}), grad(loss)(x)[0]};
+  };
+  export_function(file.path(), f, {ones({1, 5, 4, 2})}, {.shapeless = true});
+  const ImportedFunction back = import_function(file.path());
+  const array x = reshape(sin(arange(96, float32)), {1, 6, 8, 2});
+  const Arrays want = f({x}), got = back({x});
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(array_equal(got[i], want[i]).item<bool>());
+}
+
 TEST(Function, WhatNoFormulaExpressesIsSaid) {
   TempFile file("formula");
   auto f = [](const Arrays& x) {
@@ -223,6 +239,7 @@ Arrays many_ops(const Arrays& x) {
           view(x[0], int32),
           scatter(x[0], array{1, 1}, ones({2, 4}), 0, ScatterMode::add),
           pool,
+          shared_pool(PoolKind::max, conv, {2, 3}),
           random::bits({3}, 4, random::key(3)),
           argmax(x[0], 1)};
 }
@@ -244,7 +261,7 @@ TEST(Function, FilesThatLieAreRefused) {
                   },
                   {ones({3, 4})});
   const std::string good = file.read();
-  EXPECT_EQ(import_function(file.path())({ones({3, 4})}).size(), 9u);
+  EXPECT_EQ(import_function(file.path())({ones({3, 4})}).size(), 10u);
 
   std::string bad = good;
   bad[60] ^= 1;

@@ -53,6 +53,10 @@ TEST(Conv, GivesTheStoredResultsAndGradients) {
 TEST(Pool, GivesTheStoredResultsAndGradients) {
   for (const PoolCase& c : kPoolCases) {
     ArraysFn f = [&](const Arrays& a) {
+      if (c.size[0] == 0) {
+        const PoolKind kind = c.mean ? PoolKind::mean : PoolKind::max;
+        return Arrays{shared_pool(kind, a[0], c.stride)};
+      }
       return Arrays{c.mean ? avg_pool(a[0], c.size, c.stride, c.padding)
                            : max_pool(a[0], c.size, c.stride, c.padding)};
     };
@@ -169,8 +173,26 @@ TEST(Conv, SaysWhatIsWrong) {
       "the 2 spatial axes.");
 }
 
+TEST(Pool, SharedAxesKeepIntegersAndHaveFloatMeans) {
+  const array x =
+      reshape(astype(array({1, 9, 3, 4, 5, 2, 7}), int8), {1, 7, 1});
+  const array y = shared_pool(PoolKind::max, x, {3});
+  EXPECT_EQ(y.dtype(), int8);
+  EXPECT_EQ(astype(y, int32).to_vector<int>(), (std::vector<int>{9, 5, 7}));
+  EXPECT_EQ(shared_pool(PoolKind::mean, x, {1}).item<float>(), 31.f / 7);
+}
+
 TEST(Pool, SaysWhatIsWrong) {
   const array x = ones({1, 5, 5, 4});
+  EXPECT_EQ(message([&] { shared_pool(PoolKind::max, x, {0}); }),
+            "[shared_pool] size is (0,); expected one number, or one for each "
+            "of the 2 spatial axes, of at least 1.");
+  EXPECT_EQ(
+      message([&] {
+        shared_pool(PoolKind::max, ones({1, 0, 5, 4}), {2});
+      }),
+      "[pool] spatial axis 0 has no elements; expected at least one for its 2 "
+      "windows to share.");
   EXPECT_EQ(message([&] { max_pool(x, {6}); }),
             "[pool] the window does not fit along spatial axis 0: it has 6 "
             "elements; the padded input has 5.");

@@ -349,8 +349,12 @@ bool fits(const PoolWindows& w, const Shape& spatial, const Shape& out) {
   }
   for (size_t i = 0; i < n; ++i) {
     constexpr int64_t kMost = int64_t(1) << 40;
-    if (spatial[i] < 0 || w.size[i] < 1 || w.stride[i] < 1 || w.low[i] < 0 ||
+    if (spatial[i] < 0 || w.size[i] < 0 || w.stride[i] < 1 || w.low[i] < 0 ||
         w.high[i] < 0 || w.low[i] > kMost || w.high[i] > kMost) {
+      return false;
+    }
+    if (w.shared(i) && (spatial[i] < 1 || w.stride[i] > (1 << 30) ||
+                        w.low[i] != 0 || w.high[i] != 0)) {
       return false;
     }
   }

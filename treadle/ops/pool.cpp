@@ -76,6 +76,17 @@ Mapped map_first_axis(OpPtr op, const Arrays& x, std::span<const int> axes) {
 Shape PoolWindows::output(const Shape& input) const {
   Shape out;
   for (size_t i = 0; i < spatial(); ++i) {
+    if (shared(i)) {
+      if (input[i] < 1) {
+        invalid("pool",
+                fmt::format("spatial axis {} has no elements; expected at "
+                            "least one for its {} windows to share.",
+                            i,
+                            stride[i]));
+      }
+      out.push_back(stride[i]);
+      continue;
+    }
     const int64_t padded = input[i] + low[i] + high[i];
     if (padded < size[i]) {
       invalid("pool",
@@ -223,13 +234,8 @@ Shape per_axis(std::string_view op,
   return v;
 }
 
-array pool(std::string_view name,
-           PoolKind kind,
-           const array& x,
-           const Shape& window,
-           const Shape& stride,
-           const Shape& padding,
-           StreamOrDevice s) {
+// How many spatial axes x has.
+size_t check_input(std::string_view name, const array& x) {
   if (x.ndim() < 3 || x.ndim() > 5) {
     invalid(name,
             fmt::format("the input has {} dimensions: {}; expected 3 to 5: "
@@ -240,18 +246,38 @@ array pool(std::string_view name,
   if (is_complex(x.dtype())) {
     invalid(name, "complex64 is not taken; expected a real dtype.");
   }
-  const size_t spatial = size_t(x.ndim() - 2);
+  return size_t(x.ndim() - 2);
+}
+
+// Integers have means in float32.
+array pool(PoolKind kind,
+           PoolWindows windows,
+           const array& x,
+           StreamOrDevice s) {
   Pool op;
   op.pool = kind;
-  op.windows.size = per_axis(name, "window", window, spatial, 1);
-  op.windows.stride = stride.empty()
-                          ? op.windows.size
-                          : per_axis(name, "stride", stride, spatial, 1);
-  op.windows.low = padding.empty()
-                       ? Shape(spatial, 0)
-                       : per_axis(name, "padding", padding, spatial, 0);
-  op.windows.high = op.windows.low;
-  return record(std::move(op), {x}, resolve(s));
+  op.windows = std::move(windows);
+  const Dtype dtype =
+      kind == PoolKind::mean ? at_least_float(x.dtype()) : x.dtype();
+  return record(std::move(op), {astype(x, dtype, s)}, resolve(s));
+}
+
+array fixed_pool(std::string_view name,
+                 PoolKind kind,
+                 const array& x,
+                 const Shape& window,
+                 const Shape& stride,
+                 const Shape& padding,
+                 StreamOrDevice s) {
+  const size_t spatial = check_input(name, x);
+  PoolWindows w;
+  w.size = per_axis(name, "window", window, spatial, 1);
+  w.stride =
+      stride.empty() ? w.size : per_axis(name, "stride", stride, spatial, 1);
+  w.low = padding.empty() ? Shape(spatial, 0)
+                          : per_axis(name, "padding", padding, spatial, 0);
+  w.high = w.low;
+  return pool(kind, std::move(w), x, s);
 }
 
 }  // namespace
@@ -261,7 +287,7 @@ array max_pool(const array& x,
                const Shape& stride,
                const Shape& padding,
                StreamOrDevice s) {
-  return pool("max_pool", PoolKind::max, x, window, stride, padding, s);
+  return fixed_pool("max_pool", PoolKind::max, x, window, stride, padding, s);
 }
 
 array avg_pool(const array& x,
@@ -269,13 +295,18 @@ array avg_pool(const array& x,
                const Shape& stride,
                const Shape& padding,
                StreamOrDevice s) {
-  return pool("avg_pool",
-              PoolKind::mean,
-              astype(x, at_least_float(x.dtype()), s),
-              window,
-              stride,
-              padding,
-              s);
+  return fixed_pool("avg_pool", PoolKind::mean, x, window, stride, padding, s);
+}
+
+array shared_pool(PoolKind kind,
+                  const array& x,
+                  const Shape& size,
+                  StreamOrDevice s) {
+  const size_t spatial = check_input("shared_pool", x);
+  PoolWindows w;
+  w.stride = per_axis("shared_pool", "size", size, spatial, 1);
+  w.size = w.low = w.high = Shape(spatial, 0);
+  return pool(kind, std::move(w), x, s);
 }
 
 }  // namespace treadle

@@ -16,10 +16,14 @@ enum class PoolKind : uint8_t { max, mean };
 
 // One entry for each spatial axis. Window `o` begins at o * stride - low.
 // Padding is the lowest value for a maximum and zero for a mean, and counts.
+// A size of 0 says that an axis of n elements is shared by `stride` windows,
+// without padding: window o is [floor(o n / stride), ceil((o + 1) n / stride)).
+// Unless they divide n, they differ in size and neighbours may overlap.
 struct PoolWindows {
   Shape size, stride, low, high;
 
   size_t spatial() const { return size.size(); }
+  bool shared(size_t axis) const { return size[axis] == 0; }
   auto tie() const { return std::tie(size, stride, low, high); }
   // Spatial lengths of the result; throws when no window fits.
   Shape output(const Shape& input) const;
@@ -76,5 +80,13 @@ array avg_pool(const array& x,
                const Shape& stride = {},
                const Shape& padding = {},
                StreamOrDevice s = {});
+
+// x (N, ..., C) -> (N, size ..., C): each spatial axis of n elements becomes m
+// windows, of which window o is [floor(o n / m), ceil((o + 1) n / m)). `size`
+// has one entry for all axes or one for each.
+array shared_pool(PoolKind kind,
+                  const array& x,
+                  const Shape& size,
+                  StreamOrDevice s = {});
 
 }  // namespace treadle

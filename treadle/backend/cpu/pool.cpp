@@ -28,10 +28,10 @@ int64_t bytes_of(const Operand& x) {
 }
 
 // Calls f(o, count) for the windows o, o + 1, ... of a row: one by one where
-// padding cuts them, all others together.
+// padding cuts them or their sizes differ, all others together.
 template <class F>
 void for_runs(const PoolProblem& p, Lengths o, F&& f) {
-  const auto [from, to] = p.whole_windows();
+  const auto [from, to] = p.like_windows();
   for (o[2] = 0; o[2] < p.out[2];) {
     const int64_t count = o[2] == from && to > from ? to - from : 1;
     f(o, count);
@@ -62,6 +62,7 @@ void reduce_windows(const PoolProblem& p,
         for_runs(p, o, [&](const Lengths& window, int64_t count) {
           p.elements_of(window, 0, p.in[0], &taps);
           r.taps = taps;
+          r.elements = p.elements(window);
           r.count = count;
           if (y) r.y = at(*y, result);
           r.out = at(out.data, out.dtype, result);
@@ -124,6 +125,7 @@ void spread_windows(const PoolProblem& p,
             p.elements_of(window, 0, p.in[0], &taps);
             p.elements_of(window, first, last, &where);
             r.taps = taps;
+            r.elements = p.elements(window);
             r.count = run_count;
             target.where = where;
             if (y) r.y = at(*y, result);
@@ -143,7 +145,6 @@ PoolRow common_of(const PoolProblem& p, Dtype dtype) {
   PoolRow r;
   r.dtype = dtype;
   r.channels = p.channels;
-  r.elements = p.elements;
   r.step = p.step();
   return r;
 }

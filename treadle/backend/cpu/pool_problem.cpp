@@ -6,63 +6,84 @@ namespace treadle::backend::cpu {
 
 namespace {
 
-PoolProblem::Lengths three(const int64_t* first,
-                           const int64_t* last,
-                           int64_t missing) {
+// Which of three axes the spatial axis `i` of `count` is.
+size_t place_of(size_t i, size_t count) { return i + 1 == count ? 2 : i; }
+
+PoolProblem::Lengths spatial_of(const Shape& shape) {
   PoolProblem::Lengths v;
-  v.fill(missing);
-  v[2] = last[-1];
-  if (last - first > 1) v[0] = first[0];
-  if (last - first > 2) v[1] = first[1];
+  v.fill(1);
+  const size_t count = shape.size() - 2;
+  for (size_t i = 0; i < count; ++i) v[place_of(i, count)] = shape[i + 1];
   return v;
 }
-PoolProblem::Lengths three(const Shape& v, int64_t missing) {
-  return three(v.begin(), v.end(), missing);
+
+// a / b rounded up, 0 when a is negative.
+int64_t quotient_up(int64_t a, int64_t b) {
+  return a <= 0 ? 0 : (a + b - 1) / b;
 }
 
 }  // namespace
+
+PoolProblem::Axis PoolProblem::axis_of(const PoolWindows& w,
+                                       size_t i,
+                                       int64_t n) {
+  if (!w.shared(i)) return {w.stride[i], 1, w.size[i], w.low[i]};
+  const int64_t m = w.stride[i];
+  if (n % m == 0) return {n / m, 1, n / m, 0};
+  return {n, m, n + m - 1, 0};
+}
 
 PoolProblem::PoolProblem(const PoolWindows& windows,
                          const Shape& in_shape,
                          const Shape& out_shape)
     : n(in_shape.front()),
       channels(in_shape.back()),
-      in(three(in_shape.begin() + 1, in_shape.end() - 1, 1)),
-      out(three(out_shape.begin() + 1, out_shape.end() - 1, 1)),
-      size_(three(windows.size, 1)),
-      stride_(three(windows.stride, 1)),
-      low_(three(windows.low, 0)) {
-  for (int64_t s : size_) elements *= s;
+      in(spatial_of(in_shape)),
+      out(spatial_of(out_shape)) {
+  const size_t count = windows.spatial();
+  for (size_t i = 0; i < count; ++i) {
+    axes_[place_of(i, count)] = axis_of(windows, i, in_shape[i + 1]);
+  }
 }
 
 std::pair<int64_t, int64_t> PoolProblem::windows_over(int64_t begin,
                                                       int64_t end) const {
-  // Window w covers [w * stride - low, w * stride - low + size).
-  const int64_t first = begin + low_[0] - size_[0] + 1;
-  const int64_t from = first <= 0 ? 0 : (first + stride_[0] - 1) / stride_[0];
-  const int64_t to = (end - 1 + low_[0]) / stride_[0] + 1;
+  // The first that ends behind `begin`, the last that begins before `end`.
+  const Axis& a = axes_[0];
+  const int64_t from =
+      quotient_up((begin + a.low + 1) * a.parts - a.reach, a.step);
+  const int64_t to = quotient_up((end + a.low) * a.parts, a.step);
   return {from, std::min(to, out[0])};
 }
 
-std::pair<int64_t, int64_t> PoolProblem::whole_windows() const {
-  const int64_t from = (low_[2] + stride_[2] - 1) / stride_[2];
-  const int64_t room = in[2] - size_[2] + low_[2];
-  const int64_t to = room < 0 ? 0 : room / stride_[2] + 1;
-  return {std::min(from, out[2]),
-          std::clamp(to, std::min(from, out[2]), out[2])};
+std::pair<int64_t, int64_t> PoolProblem::like_windows() const {
+  const Axis& a = axes_[2];
+  if (a.parts > 1) return {0, 0};
+  const int64_t from = std::min(quotient_up(a.low, a.step), out[2]);
+  const int64_t room = in[2] - a.reach + a.low;
+  const int64_t to = room < 0 ? 0 : room / a.step + 1;
+  return {from, std::clamp(to, from, out[2])};
+}
+
+int64_t PoolProblem::elements(const Lengths& window) const {
+  int64_t count = 1;
+  for (size_t i = 0; i < 3; ++i)
+    count *= axes_[i].end(window[i]) - axes_[i].begin(window[i]);
+  return count;
 }
 
 bool PoolProblem::apart() const {
-  for (size_t i = 0; i < 3; ++i) {
-    if (size_[i] > stride_[i]) return false;
+  // Two of those that share an axis unequally have an element in common.
+  for (const Axis& a : axes_) {
+    if (a.parts > 1 || a.reach > a.step) return false;
   }
   return true;
 }
 
 bool PoolProblem::covers() const {
   for (size_t i = 0; i < 3; ++i) {
-    if (size_[i] < stride_[i]) return false;
-    if ((out[i] - 1) * stride_[i] + size_[i] - low_[i] < in[i]) return false;
+    const Axis& a = axes_[i];
+    if (a.reach < a.step || a.end(out[i] - 1) < in[i]) return false;
   }
   return true;
 }
@@ -73,9 +94,8 @@ void PoolProblem::elements_of(const Lengths& window,
                               std::vector<int64_t>* offsets) const {
   Lengths from, to;
   for (size_t i = 0; i < 3; ++i) {
-    const int64_t at = window[i] * stride_[i] - low_[i];
-    from[i] = std::max<int64_t>(at, i == 0 ? begin : 0);
-    to[i] = std::min(at + size_[i], i == 0 ? end : in[i]);
+    from[i] = std::max<int64_t>(axes_[i].begin(window[i]), i == 0 ? begin : 0);
+    to[i] = std::min(axes_[i].end(window[i]), i == 0 ? end : in[i]);
   }
   offsets->clear();
   for (int64_t a = from[0]; a < to[0]; ++a) {

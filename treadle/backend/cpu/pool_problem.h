@@ -21,7 +21,6 @@ class PoolProblem {
 
   int64_t n, channels;
   Lengths in, out;
-  int64_t elements = 1;  // of a window, padding included
 
   int64_t in_row() const { return in[1] * in[2] * channels; }
   int64_t out_row() const { return out[1] * out[2] * channels; }
@@ -29,11 +28,15 @@ class PoolProblem {
   // Windows along the first axis that reach rows [begin, end) of the input.
   std::pair<int64_t, int64_t> windows_over(int64_t begin, int64_t end) const;
 
-  // Windows along the last axis that no padding reaches: [first, second).
-  std::pair<int64_t, int64_t> whole_windows() const;
-  // Elements from one window to the next along the last axis.
-  int64_t step() const { return stride_[2] * channels; }
-  int64_t row_stride() const { return stride_[0]; }
+  // Windows along the last axis that are alike, no padding reaching them:
+  // [first, second).
+  std::pair<int64_t, int64_t> like_windows() const;
+  // Elements from one of these to the next.
+  int64_t step() const { return axes_[2].step * channels; }
+  int64_t row_stride() const { return axes_[0].parts > 1 ? 1 : axes_[0].step; }
+
+  // How many elements a window has, padding included.
+  int64_t elements(const Lengths& window) const;
 
   // No element belongs to two windows; none to no window.
   bool apart() const;
@@ -48,7 +51,19 @@ class PoolProblem {
                    std::vector<int64_t>* offsets) const;
 
  private:
-  Lengths size_, stride_, low_;
+  // Window o of an axis covers
+  // [floor(o step / parts) - low, floor((o step + reach) / parts) - low).
+  // Of fixed size: parts is 1, step their stride and reach their size. Shared
+  // unequally by m windows: parts is m, step the n elements, and reach
+  // n + m - 1, which makes the end that of window o + 1 rounded up.
+  struct Axis {
+    int64_t step = 1, parts = 1, reach = 1, low = 0;
+    int64_t begin(int64_t o) const { return o * step / parts - low; }
+    int64_t end(int64_t o) const { return (o * step + reach) / parts - low; }
+  };
+  static Axis axis_of(const PoolWindows& w, size_t i, int64_t n);
+
+  std::array<Axis, 3> axes_;
 };
 
 }  // namespace treadle::backend::cpu

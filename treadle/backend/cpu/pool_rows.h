@@ -15,7 +15,7 @@ namespace treadle::backend::cpu {
 struct PoolRow {
   Dtype dtype;
   int64_t channels;
-  int64_t elements;  // of a window, padding included
+  int64_t elements = 1;  // of a window, padding included
   std::span<const int64_t> taps;
   int64_t count = 1, step = 0;
   const void* x = nullptr;

@@ -27,11 +27,19 @@ T lowest() {
   }
 }
 
-// Calls f(out, in): the offset of each element of the result, and of the
-// elements of its window.
+// The elements of a window: where they lie, and how many padding adds to them.
+struct Window {
+  std::vector<int64_t> at;
+  int64_t padding = 0;
+  int64_t elements() const { return int64_t(at.size()) + padding; }
+};
+
+// Calls f(out, window): the offset of each element of the result, and its
+// window.
 template <class F>
 void for_each_window(const PoolProblem& p, F&& f) {
-  std::vector<int64_t> offsets, shifted;
+  std::vector<int64_t> offsets;
+  Window window;
   PoolProblem::Lengths w;
   int64_t at = 0;
   for (int64_t n = 0; n < p.n; ++n) {
@@ -39,10 +47,11 @@ void for_each_window(const PoolProblem& p, F&& f) {
       for (w[1] = 0; w[1] < p.out[1]; ++w[1]) {
         for (w[2] = 0; w[2] < p.out[2]; ++w[2]) {
           p.elements_of(w, 0, p.in[0], &offsets);
+          window.padding = p.elements(w) - int64_t(offsets.size());
           for (int64_t c = 0; c < p.channels; ++c) {
-            shifted = offsets;
-            for (int64_t& o : shifted) o += n * p.in[0] * p.in_row() + c;
-            f(at++, shifted);
+            window.at = offsets;
+            for (int64_t& o : window.at) o += n * p.in[0] * p.in_row() + c;
+            f(at++, window);
           }
         }
       }
@@ -52,9 +61,9 @@ void for_each_window(const PoolProblem& p, F&& f) {
 
 template <class T>
 void max_pool(const PoolProblem& p, const T* x, T* y) {
-  for_each_window(p, [&](int64_t at, const std::vector<int64_t>& window) {
+  for_each_window(p, [&](int64_t at, const Window& window) {
     T best = lowest<T>();
-    for (int64_t i : window) {
+    for (int64_t i : window.at) {
       if (beats<true>(x[i], best)) best = x[i];
     }
     y[at] = best;
@@ -63,22 +72,19 @@ void max_pool(const PoolProblem& p, const T* x, T* y) {
 
 template <class T>
 void mean_pool(const PoolProblem& p, const T* x, T* y) {
-  for_each_window(p, [&](int64_t at, const std::vector<int64_t>& window) {
+  for_each_window(p, [&](int64_t at, const Window& window) {
     double sum = 0;
-    for (int64_t i : window) sum += double(x[i]);
-    y[at] = convert<T>(sum / double(p.elements));
+    for (int64_t i : window.at) sum += double(x[i]);
+    y[at] = convert<T>(sum / double(window.elements()));
   });
 }
 
 // How many elements of a window equal its maximum, padding included.
 template <class T>
-double maxima(const PoolProblem& p,
-              const std::vector<int64_t>& window,
-              const T* x,
-              T y) {
+double maxima(const Window& window, const T* x, T y) {
   double count = 0;
-  for (int64_t i : window) count += x[i] == y;
-  if (y == lowest<T>()) count += double(p.elements) - double(window.size());
+  for (int64_t i : window.at) count += x[i] == y;
+  if (y == lowest<T>()) count += double(window.padding);
   return count;
 }
 
@@ -86,9 +92,9 @@ template <class T>
 void max_pool_grad(
     const PoolProblem& p, const T* x, const T* y, const T* ct, T* out) {
   std::vector<double> sum(size_t(p.n * p.in[0] * p.in_row()), 0);
-  for_each_window(p, [&](int64_t at, const std::vector<int64_t>& window) {
-    const double share = double(ct[at]) / maxima(p, window, x, y[at]);
-    for (int64_t i : window) {
+  for_each_window(p, [&](int64_t at, const Window& window) {
+    const double share = double(ct[at]) / maxima(window, x, y[at]);
+    for (int64_t i : window.at) {
       if (is_nan(y[at])) {
         sum[size_t(i)] += double(y[at]);
       } else if (x[i] == y[at]) {
@@ -102,22 +108,22 @@ void max_pool_grad(
 template <class T>
 void max_pool_pick(
     const PoolProblem& p, const T* x, const T* y, const T* t, T* out) {
-  for_each_window(p, [&](int64_t at, const std::vector<int64_t>& window) {
+  for_each_window(p, [&](int64_t at, const Window& window) {
     double sum = 0;
-    for (int64_t i : window) {
+    for (int64_t i : window.at) {
       if (x[i] == y[at]) sum += double(t[i]);
     }
     out[at] =
-        is_nan(y[at]) ? y[at] : convert<T>(sum / maxima(p, window, x, y[at]));
+        is_nan(y[at]) ? y[at] : convert<T>(sum / maxima(window, x, y[at]));
   });
 }
 
 template <class T>
 void mean_pool_grad(const PoolProblem& p, const T* ct, T* out) {
   std::vector<double> sum(size_t(p.n * p.in[0] * p.in_row()), 0);
-  for_each_window(p, [&](int64_t at, const std::vector<int64_t>& window) {
-    for (int64_t i : window) {
-      sum[size_t(i)] += double(ct[at]) / double(p.elements);
+  for_each_window(p, [&](int64_t at, const Window& window) {
+    for (int64_t i : window.at) {
+      sum[size_t(i)] += double(ct[at]) / double(window.elements());
     }
   });
   for (size_t i = 0; i < sum.size(); ++i) out[i] = convert<T>(sum[i]);
