@@ -20,7 +20,7 @@ using test::expect_values;
 using test::fill;
 using test::message_of;
 using testing::HasSubstr;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;  // state_dicts have an order
 
 array drawn(const Shape& shape) {
   array x = random::normal(shape);
@@ -54,37 +54,58 @@ array output_of(const Json& row, const NamedArrays& weights, const array& x) {
   return layer(x);
 }
 
+array filled(const Json& shape, int seed, double scale) {
+  const auto dims = shape.get<std::vector<int64_t>>();
+  return fill(Shape(dims.begin(), dims.end()), seed, scale);
+}
+
+// As make_torch_cases.py fills them.
+NamedArrays weights_of(const Json& row) {
+  NamedArrays weights;
+  for (const auto& [name, shape] : row["weights"].items()) {
+    weights.emplace_back(name, filled(shape, int(weights.size()) + 1, 0.5));
+  }
+  return weights;
+}
+
+Json table() {
+  return Json::parse(std::ifstream("tests/cases/torch_cases.json"));
+}
+
+void expect_output(const array& y, const Json& row) {
+  SCOPED_TRACE(row["class"].dump() + row["kwargs"].dump());
+  expect_values(y, row["output"]["values"].get<std::vector<double>>(), 5e-6);
+}
+
 TEST(TorchWeights, RecurrentLayersComputeWhatPyTorchDoes) {
   int rows = 0;
-  for (const Json& row :
-       Json::parse(std::ifstream("tests/cases/torch_cases.json"))) {
+  for (const Json& row : table()) {
     if (!row["kwargs"].contains("hidden_size")) continue;
     ++rows;
-    // The order of PyTorch's state_dict, which JSON's keys have lost.
-    NamedArrays weights;
-    const int layers = row["kwargs"].value("num_layers", 1);
-    for (int l = 0; l < layers; ++l) {
-      for (const char* way : {"", "_reverse"}) {
-        for (const char* kind :
-             {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}) {
-          const std::string name = fmt::format("{}_l{}{}", kind, l, way);
-          if (!row["weights"].contains(name)) continue;
-          const auto dims = row["weights"][name].get<std::vector<int64_t>>();
-          weights.emplace_back(name,
-                               fill(Shape(dims.begin(), dims.end()),
-                                    int(weights.size()) + 1,
-                                    0.5));
-        }
-      }
-    }
-    ASSERT_EQ(weights.size(), row["weights"].size());
-    const auto dims = row["input"].get<std::vector<int64_t>>();
-    const array y =
-        output_of(row, weights, fill(Shape(dims.begin(), dims.end()), 0, 2));
-    SCOPED_TRACE(row["class"].dump() + row["kwargs"].dump());
-    expect_values(y, row["output"]["values"].get<std::vector<double>>(), 5e-6);
+    expect_output(output_of(row, weights_of(row), filled(row["input"], 0, 2)),
+                  row);
   }
   EXPECT_GE(rows, 6);
+}
+
+TEST(TorchWeights, TransformersComputeWhatPyTorchDoes) {
+  int rows = 0;
+  for (const Json& row : table()) {
+    if (row["class"] != "Transformer") continue;
+    ++rows;
+    const Json& k = row["kwargs"];
+    Transformer model(k["dims"],
+                      k["num_heads"],
+                      k["num_encoder_layers"],
+                      k["num_decoder_layers"],
+                      {.mlp_dims = k["mlp_dims"],
+                       .norm_first = k["norm_first"],
+                       .attention_bias = k["attention_bias"]});
+    model.load_torch_state_dict(weights_of(row));
+    const array x = filled(row["input"], 0, 2);
+    expect_output(model(x, x), row);
+  }
+  EXPECT_EQ(rows, 2);
 }
 
 TEST(TorchWeights, KernelsAreTurned) {

@@ -31,7 +31,7 @@ array run_layer(const array& x, bool checkpointed, const F& f) {
 TransformerEncoderLayer::TransformerEncoderLayer(int dims,
                                                  int num_heads,
                                                  const TransformerOptions& o)
-    : attention(dims, num_heads),
+    : attention(dims, num_heads, {}, o.attention_bias),
       ln1(dims),
       ln2(dims),
       linear1(Linear(dims, mlp_dims(dims, o))),
@@ -74,8 +74,8 @@ array TransformerEncoder::operator()(const array& x, const Mask& mask) const {
 TransformerDecoderLayer::TransformerDecoderLayer(int dims,
                                                  int num_heads,
                                                  const TransformerOptions& o)
-    : self_attention(dims, num_heads),
-      cross_attention(dims, num_heads),
+    : self_attention(dims, num_heads, {}, o.attention_bias),
+      cross_attention(dims, num_heads, {}, o.attention_bias),
       ln1(dims),
       ln2(dims),
       ln3(dims),

@@ -20,6 +20,8 @@ struct TransformerOptions {
   double dropout = 0;
   std::function<array(const array&)> activation = relu;
   bool norm_first = true;
+  // Of the projections of attention, as PyTorch's have them.
+  bool attention_bias = false;
   // Of stacks: layers keep nothing for the gradient, which computes them again.
   bool checkpoint = false;
 };

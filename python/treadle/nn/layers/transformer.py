@@ -78,12 +78,22 @@ class TransformerEncoderLayer(Module):
         dropout (float): Default: ``0``.
         activation (callable): Default: :func:`relu`.
         norm_first (bool): Normalize before each part, else after it. Default: ``True``.
+        attention_bias (bool): Whether the projections of the attention have biases, as PyTorch's. Default: ``False``.
     """
 
-    def __init__(self, dims, num_heads, mlp_dims=None, dropout=0.0, activation=relu, norm_first=True):
+    def __init__(
+        self,
+        dims,
+        num_heads,
+        mlp_dims=None,
+        dropout=0.0,
+        activation=relu,
+        norm_first=True,
+        attention_bias=False,
+    ):
         super().__init__()
         mlp_dims = mlp_dims or dims * 4
-        self.attention = MultiHeadAttention(dims, num_heads)
+        self.attention = MultiHeadAttention(dims, num_heads, bias=attention_bias)
         self.ln1 = LayerNorm(dims)
         self.ln2 = LayerNorm(dims)
         self.linear1 = Linear(dims, mlp_dims)
@@ -106,7 +116,7 @@ class TransformerEncoder(Module):
 
     Args:
         num_layers (int): Their number.
-        dims, num_heads, mlp_dims, dropout, activation, norm_first: As those of the layer.
+        dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias: As those of the layer.
         checkpoint (bool): Whether layers keep no intermediate values for the backward pass. Default: ``False``.
     """
 
@@ -120,10 +130,11 @@ class TransformerEncoder(Module):
         activation=relu,
         norm_first=True,
         checkpoint=False,
+        attention_bias=False,
     ):
         super().__init__()
         self.layers = [
-            TransformerEncoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
+            TransformerEncoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias)
             for _ in range(num_layers)
         ]
         self.ln = LayerNorm(dims)
@@ -139,14 +150,24 @@ class TransformerDecoderLayer(Module):
     """Self-attention, attention to a memory, and a network of two layers, each added to its input.
 
     Args:
-        dims, num_heads, mlp_dims, dropout, activation, norm_first: As those of :class:`TransformerEncoderLayer`.
+        dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias: As those of
+            :class:`TransformerEncoderLayer`.
     """
 
-    def __init__(self, dims, num_heads, mlp_dims=None, dropout=0.0, activation=relu, norm_first=True):
+    def __init__(
+        self,
+        dims,
+        num_heads,
+        mlp_dims=None,
+        dropout=0.0,
+        activation=relu,
+        norm_first=True,
+        attention_bias=False,
+    ):
         super().__init__()
         mlp_dims = mlp_dims or dims * 4
-        self.self_attention = MultiHeadAttention(dims, num_heads)
-        self.cross_attention = MultiHeadAttention(dims, num_heads)
+        self.self_attention = MultiHeadAttention(dims, num_heads, bias=attention_bias)
+        self.cross_attention = MultiHeadAttention(dims, num_heads, bias=attention_bias)
         self.ln1 = LayerNorm(dims)
         self.ln2 = LayerNorm(dims)
         self.ln3 = LayerNorm(dims)
@@ -177,7 +198,7 @@ class TransformerDecoder(Module):
 
     Args:
         num_layers (int): Their number.
-        dims, num_heads, mlp_dims, dropout, activation, norm_first: As those of the layer.
+        dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias: As those of the layer.
         checkpoint (bool): Whether layers keep no intermediate values for the backward pass. Default: ``False``.
     """
 
@@ -191,10 +212,11 @@ class TransformerDecoder(Module):
         activation=relu,
         norm_first=True,
         checkpoint=False,
+        attention_bias=False,
     ):
         super().__init__()
         self.layers = [
-            TransformerDecoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first)
+            TransformerDecoderLayer(dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias)
             for _ in range(num_layers)
         ]
         self.ln = LayerNorm(dims)
@@ -210,7 +232,8 @@ class Transformer(Module):
     """An encoder, and a decoder that attends to what it makes of the source.
 
     Args:
-        dims, num_heads, mlp_dims, dropout, activation, norm_first: As those of :class:`TransformerEncoderLayer`.
+        dims, num_heads, mlp_dims, dropout, activation, norm_first, attention_bias: As those of
+            :class:`TransformerEncoderLayer`.
         num_encoder_layers (int): Default: ``6``.
         num_decoder_layers (int): Default: ``6``.
         custom_encoder (Module, optional): Instead of the encoder.
@@ -231,9 +254,10 @@ class Transformer(Module):
         custom_decoder=None,
         norm_first=True,
         checkpoint=False,
+        attention_bias=False,
     ):
         super().__init__()
-        options = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint)
+        options = (dims, num_heads, mlp_dims, dropout, activation, norm_first, checkpoint, attention_bias)
         self.encoder = TransformerEncoder(num_encoder_layers, *options) if custom_encoder is None else custom_encoder
         self.decoder = TransformerDecoder(num_decoder_layers, *options) if custom_decoder is None else custom_decoder
 
