@@ -58,7 +58,7 @@ TEST(Conv2d, StartsUniformInBoundsOfItsWindow) {
   EXPECT_THAT(message_of([] {
                 Conv2d(3, 4, 3)(zeros({1, 2, 2, 3}));
               }),
-              HasSubstr("Conv2d 3->4, 3x3: [conv"));
+              HasSubstr("Conv2d 3->4: [conv"));
 }
 
 TEST(Dropout, ZeroesAShareAndScalesTheRest) {

@@ -14,10 +14,6 @@
 
 namespace treadle::nn {
 
-std::string Size2::to_string() const {
-  return fmt::format("({}, {})", height, width);
-}
-
 array conv2d(const array& x,
              const array& w,
              const array& bias,
@@ -27,11 +23,6 @@ array conv2d(const array& x,
              int groups) {
   array y = treadle::conv2d(x, w, stride, padding, dilation, groups);
   return bias.null() ? y : y + bias;
-}
-
-Tree conv2d_init(
-    int in, int out, Size2 kernel, int groups, bool bias, Dtype dtype) {
-  return conv_init(in, out, {kernel.height, kernel.width}, groups, bias, dtype);
 }
 
 array conv(const array& x,

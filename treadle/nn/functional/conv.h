@@ -1,7 +1,6 @@
 // Convolution layers: their formula and the values they start from.
 #pragma once
 
-#include <string>
 #include <utility>
 
 #include "treadle/graph/array.h"
@@ -15,7 +14,7 @@ struct Size2 {
   Size2(int both) : height(both), width(both) {}
   Size2(int h, int w) : height(h), width(w) {}
   operator std::pair<int, int>() const { return {height, width}; }
-  std::string to_string() const;  // "(3, 3)"
+  Shape shape() const { return {height, width}; }
 };
 
 // Depth, height and width; one number stands for all.
@@ -37,16 +36,6 @@ array conv2d(const array& x,
              Size2 dilation = 1,
              int groups = 1);
 
-// {"weight": (out, kh, kw, in / groups), "bias": (out,)}: the weight uniform in
-// +-1/sqrt(kh kw in / groups), the bias zero, as MLX starts them. Throws
-// std::invalid_argument when groups does not divide in and out.
-Tree conv2d_init(int in,
-                 int out,
-                 Size2 kernel,
-                 int groups = 1,
-                 bool bias = true,
-                 Dtype dtype = float32);
-
 // The same for 1, 2 or 3 spatial axes: x (N, ..., C), w (O, ..., C / groups). A
 // list has one entry for each axis or one for all; empty is 1, or no padding.
 array conv(const array& x,
@@ -67,7 +56,10 @@ array conv_transpose(const array& x,
                      const Shape& dilation = {},
                      const Shape& output_padding = {});
 
-// As conv2d_init, for a kernel of any number of axes.
+// {"weight": (out, kernel..., in / groups), "bias": (out,)}: the weight uniform
+// in plus or minus one over the root of (the kernel's size times in / groups),
+// the bias zero, as MLX starts them. Throws std::invalid_argument when groups
+// does not divide in and out.
 Tree conv_init(int in,
                int out,
                const Shape& kernel,

@@ -10,52 +10,6 @@
 
 namespace treadle::nn {
 
-Conv2d::Conv2d(int in_channels,
-               int out_channels,
-               Size2 kernel_size,
-               Size2 stride,
-               Size2 padding,
-               Size2 dilation,
-               int groups,
-               bool with_bias)
-    : stride_(stride), padding_(padding), dilation_(dilation), groups_(groups) {
-  Tree t =
-      conv2d_init(in_channels, out_channels, kernel_size, groups, with_bias);
-  weight = t.at("weight").leaf();
-  if (with_bias) bias = t.at("bias").leaf();
-}
-
-array Conv2d::operator()(const array& x) const {
-  const Call call(*this);
-  return call(conv2d(x, weight, bias, stride_, padding_, dilation_, groups_));
-}
-
-std::string Conv2d::extra_repr() const {
-  std::string dilation = dilation_.height == dilation_.width
-                             ? std::to_string(dilation_.height)
-                             : dilation_.to_string();
-  return fmt::format(
-      "{}, {}, kernel_size=({}, {}), stride={}, padding={}, dilation={}, "
-      "groups={}, bias={}",
-      weight.shape(3) * groups_,
-      weight.shape(0),
-      weight.shape(1),
-      weight.shape(2),
-      stride_.to_string(),
-      padding_.to_string(),
-      dilation,
-      groups_,
-      python(!bias.null()));
-}
-
-std::string Conv2d::brief() const {
-  return fmt::format("{}->{}, {}x{}",
-                     weight.shape(3) * groups_,
-                     weight.shape(0),
-                     weight.shape(1),
-                     weight.shape(2));
-}
-
 ConvBase::ConvBase(
     int in, int out, const Shape& kernel, bool with_bias, Options options)
     : options_(std::move(options)) {
@@ -104,8 +58,6 @@ std::string shown_short(const Shape& s) {
   return same ? std::to_string(s[0]) : to_string(s);
 }
 
-Shape shape_of(Size2 s) { return {s.height, s.width}; }
-
 }  // namespace
 
 std::string ConvBase::extra_repr() const {
@@ -144,6 +96,20 @@ Conv1d::Conv1d(int in_channels,
                with_bias,
                {{stride}, {padding}, {dilation}, groups}) {}
 
+Conv2d::Conv2d(int in_channels,
+               int out_channels,
+               Size2 kernel_size,
+               Size2 stride,
+               Size2 padding,
+               Size2 dilation,
+               int groups,
+               bool with_bias)
+    : ConvBase(in_channels,
+               out_channels,
+               kernel_size.shape(),
+               with_bias,
+               {stride.shape(), padding.shape(), dilation.shape(), groups}) {}
+
 Conv3d::Conv3d(int in_channels,
                int out_channels,
                Size3 kernel_size,
@@ -181,13 +147,13 @@ ConvTranspose2d::ConvTranspose2d(int in_channels,
                                  bool with_bias)
     : ConvBase(in_channels,
                out_channels,
-               shape_of(kernel_size),
+               kernel_size.shape(),
                with_bias,
-               {shape_of(stride),
-                shape_of(padding),
-                shape_of(dilation),
+               {stride.shape(),
+                padding.shape(),
+                dilation.shape(),
                 0,
-                shape_of(output_padding)}) {}
+                output_padding.shape()}) {}
 
 ConvTranspose3d::ConvTranspose3d(int in_channels,
                                  int out_channels,

@@ -8,31 +8,7 @@
 
 namespace treadle::nn {
 
-// See functional/conv.h. weight (out, kh, kw, in / groups), bias (out,).
-struct Conv2d : Module {
-  Conv2d(int in_channels,
-         int out_channels,
-         Size2 kernel_size,
-         Size2 stride = 1,
-         Size2 padding = 0,
-         Size2 dilation = 1,
-         int groups = 1,
-         bool with_bias = true);
-
-  array weight;
-  array bias;  // null without bias
-  TREADLE_MODULE(Conv2d, weight, bias)
-
-  array operator()(const array& x) const;  // (N, H, W, in) -> (N, H', W', out)
-  std::string extra_repr() const override;
-  std::string brief() const override;
-
- private:
-  Size2 stride_, padding_, dilation_;
-  int groups_;
-};
-
-// What the other convolutions share. weight (out, kernel..., in / groups),
+// What all share; see functional/conv.h. weight (out, kernel..., in / groups),
 // bias (out,).
 struct ConvBase : Module {
   array weight;
@@ -66,6 +42,20 @@ struct Conv1d : ConvBase {
          int groups = 1,
          bool with_bias = true);
   TREADLE_MODULE(Conv1d, weight, bias)
+  array operator()(const array& x) const { return convolved(x); }
+};
+
+// (N, H, W, in) -> (N, H', W', out)
+struct Conv2d : ConvBase {
+  Conv2d(int in_channels,
+         int out_channels,
+         Size2 kernel_size,
+         Size2 stride = 1,
+         Size2 padding = 0,
+         Size2 dilation = 1,
+         int groups = 1,
+         bool with_bias = true);
+  TREADLE_MODULE(Conv2d, weight, bias)
   array operator()(const array& x) const { return convolved(x); }
 };
 

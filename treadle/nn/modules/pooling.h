@@ -22,7 +22,7 @@ struct PoolBase : Module {
   array mean(const array& x) const;
 
   static Shape each(int n) { return {n}; }
-  static Shape each(Size2 n) { return {n.height, n.width}; }
+  static Shape each(Size2 n) { return n.shape(); }
   static Shape each(Size3 n) { return n.shape(); }
   template <class Size>
   static std::optional<Shape> each(const std::optional<Size>& n) {

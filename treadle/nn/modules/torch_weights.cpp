@@ -32,7 +32,7 @@ TorchKind kind_of(const Module& m) {
   if (is_any<ConvTranspose1d, ConvTranspose2d, ConvTranspose3d>(m)) {
     return TorchKind::transposed_convolution;
   }
-  if (is_any<Conv2d, ConvBase>(m)) return TorchKind::convolution;
+  if (is_any<ConvBase>(m)) return TorchKind::convolution;
   if (is_any<Bilinear>(m)) return TorchKind::bilinear;
   if (is_any<GRU>(m)) return TorchKind::gru;
   if (is_any<Recurrent>(m)) return TorchKind::recurrent;
