@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -30,10 +31,7 @@ struct Attention : Composite<Attention> {
   auto fields() const { return std::tie(scale, mask, has_sinks); }
   bool has_mask() const { return mask >= AttentionMask::boolean; }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };

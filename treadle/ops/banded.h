@@ -6,6 +6,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -43,14 +44,7 @@ struct Banded : Composite<Banded> {
   auto fields() const { return std::tie(axis); }
   auto sizes() const { return std::tie(bands); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays jvp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& t,
-             Argnums args) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_JVP_VJP
   Mapped vmap(const Arrays& x, std::span<const int> mapped) const override;
   Arrays expand(const Arrays& x) const override;
 };

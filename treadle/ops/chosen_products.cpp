@@ -133,18 +133,15 @@ Arrays ChosenProducts::vjp(const Arrays& x,
                            const Arrays&,
                            const Arrays& ct,
                            Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  const array g = x.size() == 5 ? x[4] : arange(x[2].shape(0), int64);
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] > 1) continue;
+  return cotangents(ct[0], args, [&](int arg) {
+    if (arg > 1) return array();
+    const array g = x.size() == 5 ? x[4] : arange(x[2].shape(0), int64);
     ChosenProducts op;
-    op.groups = x[size_t(args[i])].shape(0);
-    const Arrays in = args[i] == 0 ? Arrays{ct[0], turned(x[1]), g, x[3], x[2]}
-                                   : Arrays{turned(x[0]), ct[0], x[2], g, x[3]};
-    out[i] = record(make_op(op), in, resolve({}));
-  }
-  return out;
+    op.groups = x[size_t(arg)].shape(0);
+    const Arrays in = arg == 0 ? Arrays{ct[0], turned(x[1]), g, x[3], x[2]}
+                               : Arrays{turned(x[0]), ct[0], x[2], g, x[3]};
+    return record(make_op(op), in, resolve({}));
+  });
 }
 
 Specs SegmentProducts::infer(std::span<const Spec> in) const {
@@ -174,16 +171,14 @@ Arrays SegmentProducts::vjp(const Arrays& x,
                             const Arrays&,
                             const Arrays& ct,
                             Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
   auto rows = [&](const array& of, const array& by) {
     return record(SegmentRows{}, {of, by, x[2]}, resolve({}));
   };
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == 0) out[i] = turned(rows(x[1], turned(ct[0])));
-    if (args[i] == 1) out[i] = rows(turned(x[0]), ct[0]);
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    if (arg > 1) return array();
+    return arg == 0 ? turned(rows(x[1], turned(ct[0])))
+                    : rows(turned(x[0]), ct[0]);
+  });
 }
 
 Specs SegmentRows::infer(std::span<const Spec> in) const {
@@ -212,17 +207,14 @@ Arrays SegmentRows::vjp(const Arrays& x,
                         const Arrays&,
                         const Arrays& ct,
                         Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == 0) {
-      out[i] = record(SegmentRows{}, {ct[0], turned(x[1]), x[2]}, resolve({}));
-    } else if (args[i] == 1) {
-      out[i] =
-          record(SegmentProducts{}, {turned(x[0]), ct[0], x[2]}, resolve({}));
-    }
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    if (arg > 1) return array();
+    return arg == 0
+               ? record(SegmentRows{}, {ct[0], turned(x[1]), x[2]}, resolve({}))
+               : record(SegmentProducts{},
+                        {turned(x[0]), ct[0], x[2]},
+                        resolve({}));
+  });
 }
 
 // The functions ---------------------------------------------------------------

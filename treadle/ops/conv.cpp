@@ -171,40 +171,31 @@ Arrays Conv::vjp(const Arrays& x,
                  const Arrays&,
                  const Arrays& ct,
                  Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    out[i] = args[i] == 0
-                 ? input_grad(geometry, spatial_of(x[0].shape()), x[1], ct[0])
-                 : weight_grad(geometry, spatial_of(x[1].shape()), x[0], ct[0]);
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    return arg == 0
+               ? input_grad(geometry, spatial_of(x[0].shape()), x[1], ct[0])
+               : weight_grad(geometry, spatial_of(x[1].shape()), x[0], ct[0]);
+  });
 }
 Arrays ConvInputGrad::vjp(const Arrays& x,
                           const Arrays&,
                           const Arrays& ct,
                           Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    out[i] = args[i] == 0
-                 ? weight_grad(geometry, spatial_of(x[0].shape()), ct[0], x[1])
-                 : conv(geometry, ct[0], x[0]);
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    return arg == 0
+               ? weight_grad(geometry, spatial_of(x[0].shape()), ct[0], x[1])
+               : conv(geometry, ct[0], x[0]);
+  });
 }
 Arrays ConvWeightGrad::vjp(const Arrays& x,
                            const Arrays&,
                            const Arrays& ct,
                            Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    out[i] = args[i] == 0
-                 ? input_grad(geometry, spatial_of(x[0].shape()), ct[0], x[1])
-                 : conv(geometry, x[0], ct[0]);
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    return arg == 0
+               ? input_grad(geometry, spatial_of(x[0].shape()), ct[0], x[1])
+               : conv(geometry, x[0], ct[0]);
+  });
 }
 
 // A batch of one factor joins an axis that the other factor does not have: N,

@@ -3,6 +3,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -17,10 +18,7 @@ struct CrossEntropy : Composite<CrossEntropy> {
 
   auto fields() const { return std::tie(smoothing); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };

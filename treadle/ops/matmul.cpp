@@ -67,21 +67,18 @@ Arrays Matmul::vjp(const Arrays& x,
                    const Arrays&,
                    const Arrays& ct,
                    Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    // The cotangent of a transposed factor is computed transposed: what it is
-    // the transpose of gets one in row order.
-    const array a = conjugated(x[0]), b = conjugated(x[1]);
-    if (args[i] == 0) {
-      out[i] = is_swapped(x[0]) ? swapped(matmul(b, swapped(ct[0])))
-                                : matmul(ct[0], swapped(b));
-    } else {
-      out[i] = is_swapped(x[1]) ? swapped(matmul(swapped(ct[0]), a))
-                                : matmul(swapped(a), ct[0]);
+  // The cotangent of a transposed factor is computed transposed: what it is the
+  // transpose of gets one in row order.
+  return cotangents(ct[0], args, [&](int arg) {
+    if (arg == 0) {
+      const array b = conjugated(x[1]);
+      return is_swapped(x[0]) ? swapped(matmul(b, swapped(ct[0])))
+                              : matmul(ct[0], swapped(b));
     }
-  }
-  return out;
+    const array a = conjugated(x[0]);
+    return is_swapped(x[1]) ? swapped(matmul(swapped(ct[0]), a))
+                            : matmul(swapped(a), ct[0]);
+  });
 }
 
 Mapped Matmul::vmap(const Arrays& x, std::span<const int> axes) const {

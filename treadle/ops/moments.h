@@ -9,6 +9,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -19,10 +20,7 @@ struct Moments : Composite<Moments> {
 
   auto fields() const { return std::tie(axes); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Mapped vmap(const Arrays& x, std::span<const int> mapped) const override;
   Arrays expand(const Arrays& x) const override;
 };
@@ -35,10 +33,7 @@ struct Normalized : Composite<Normalized> {
 
   auto fields() const { return std::tie(axes, dtype); }
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Arrays expand(const Arrays& x) const override;
 };
 

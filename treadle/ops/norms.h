@@ -3,6 +3,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -15,10 +16,7 @@ struct RmsNorm : Composite<RmsNorm> {
 
   auto fields() const { return std::tie(eps, has_weight); }
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };
@@ -32,10 +30,7 @@ struct LayerNorm : Composite<LayerNorm> {
 
   auto fields() const { return std::tie(eps, has_weight, has_bias); }
   Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Mapped vmap(const Arrays& x, std::span<const int> axes) const override;
   Arrays expand(const Arrays& x) const override;
 };

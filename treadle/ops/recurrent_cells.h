@@ -5,6 +5,7 @@
 
 #include "treadle/graph/array.h"
 #include "treadle/ops/derive.h"
+#include "treadle/ops/rules.h"
 
 namespace treadle {
 
@@ -15,10 +16,7 @@ namespace treadle {
 struct LstmCell : Composite<LstmCell> {
   static constexpr std::string_view op_name = "lstm_cell";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Arrays expand(const Arrays& x) const override;
 };
 
@@ -37,10 +35,7 @@ struct LstmCellGrad : Composite<LstmCellGrad> {
 struct GruCell : Composite<GruCell> {
   static constexpr std::string_view op_name = "gru_cell";
   Specs infer(std::span<const Spec> in) const override;
-  Arrays vjp(const Arrays& x,
-             const Arrays& y,
-             const Arrays& ct,
-             Argnums args) const override;
+  TREADLE_VJP
   Arrays expand(const Arrays& x) const override;
 };
 

@@ -156,16 +156,11 @@ Arrays SliceUpdate::vjp(const Arrays& x,
                         const Arrays&,
                         const Arrays& ct,
                         Argnums args) const {
-  Arrays out(args.size());
-  if (ct[0].null()) return out;
-  for (size_t i = 0; i < args.size(); ++i) {
-    if (args[i] == 0) {
-      out[i] = record(*this, {ct[0], zeros_like(x[1])}, resolve({}));
-    } else {
-      out[i] = record(make_slice(start, stop, step), {ct[0]}, resolve({}));
-    }
-  }
-  return out;
+  return cotangents(ct[0], args, [&](int arg) {
+    return arg == 0
+               ? record(*this, {ct[0], zeros_like(x[1])}, resolve({}))
+               : record(make_slice(start, stop, step), {ct[0]}, resolve({}));
+  });
 }
 Mapped SliceUpdate::vmap(const Arrays& x, std::span<const int> axes) const {
   int64_t batch =
