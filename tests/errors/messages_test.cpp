@@ -38,6 +38,52 @@ TEST(Message, ShapesThatDoNotBroadcast) {
             "expected equal lengths or 1.");
 }
 
+TEST(Message, ReadingANullArray) {
+  const array none;
+  const std::string rest =
+      " the array is null, as array() makes it: it has no shape, dtype or "
+      "value; expected one that was assigned.";
+  EXPECT_EQ(bad([&] { (void)none.ndim(); }), "[ndim]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.shape(); }), "[shape]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.shape(0); }), "[shape]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.dtype(); }), "[dtype]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.size(); }), "[size]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.itemsize(); }), "[itemsize]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.nbytes(); }), "[nbytes]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.spec(); }), "[spec]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.layout(); }), "[layout]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.is_available(); }), "[is_available]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.item<float>(); }), "[item]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.data<float>(); }), "[data]" + rest);
+  EXPECT_EQ(bad([&] { (void)none.to_vector<float>(); }), "[to_vector]" + rest);
+  // Recording says it too, or asks for what it needs to know first.
+  for (const auto& f : std::vector<std::function<void()>>{
+           [&] { exp(none); },
+           [&] { add(none, 1); },
+           [&] { add(ones({2}), none); },
+           [&] {
+             matmul(ones({2, 3}), none);
+           },
+           [&] { sum(none); },
+           [&] { reshape(none, {2}); },
+           [&] {
+             concatenate({none, none});
+           },
+           [&] { take(ones({2}), none); },
+           [&] { nn::Linear(2, 3)(none); },
+           [&] { nn::mse_loss(none, none); },
+           [&] {
+             save_safetensors("unwritten.safetensors", {{"a", none}});
+           },
+           [&] { grad([](const array& x) { return sum(x); })(none); }}) {
+    const std::string m = bad(f);
+    EXPECT_TRUE(m.ends_with(rest) || m.ends_with("is the null array.")) << m;
+  }
+  const array copy = none;
+  EXPECT_TRUE(copy.null());
+  eval({none});  // as a tree with a place that is empty
+}
+
 TEST(Message, InnerLengthsOfAMatrixProduct) {
   EXPECT_EQ(bad([] {
               matmul(ones({2, 3}), ones({4, 5}));

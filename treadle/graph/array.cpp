@@ -112,17 +112,27 @@ array array::from_buffer(BufferPtr buffer,
                    device);
 }
 
+void array::refuse(const char* call) {
+  invalid(call,
+          "the array is null, as array() makes it: it has no shape, dtype or "
+          "value; expected one that was assigned.");
+}
+
 int64_t array::shape(int axis) const {
   return shape()[normalize_axis("shape", axis, shape().size())];
 }
 
 bool array::is_available() const {
+  known("is_available");
   Node* n = node();
   Status s = n->status.load(std::memory_order_acquire);
   if (s == Status::scheduled) return n->event && n->event->done();
   return s == Status::available;
 }
 
-const Layout& array::layout() const { return out_->layout; }
+const Layout& array::layout() const {
+  known("layout");
+  return out_->layout;
+}
 
 }  // namespace treadle

@@ -22,8 +22,8 @@ struct Output;
 
 class array {
  public:
-  // The null array: stands for "none". Only null(), assignment and destruction
-  // are allowed on it.
+  // The null array: stands for "none". What is read of it, but for null(),
+  // throws std::invalid_argument.
   array() = default;
   array(const array& o);
   array(array&& o) noexcept : out_(std::exchange(o.out_, nullptr)) {}
@@ -76,15 +76,18 @@ class array {
 
   bool null() const { return out_ == nullptr; }
 
-  const Spec& spec() const;
-  const Shape& shape() const { return spec().shape; }
+  const Spec& spec() const { return known("spec"); }
+  const Shape& shape() const { return known("shape").shape; }
   // Length of one axis; a negative axis counts from the end.
   int64_t shape(int axis) const;
-  Dtype dtype() const { return spec().dtype; }
-  int ndim() const { return int(shape().size()); }
-  int64_t size() const { return size_of(shape()); }
-  size_t itemsize() const { return size_of(dtype()); }
-  size_t nbytes() const { return size_t(size()) * itemsize(); }
+  Dtype dtype() const { return known("dtype").dtype; }
+  int ndim() const { return int(known("ndim").shape.size()); }
+  int64_t size() const { return size_of(known("size").shape); }
+  size_t itemsize() const { return size_of(known("itemsize").dtype); }
+  size_t nbytes() const {
+    const Spec& s = known("nbytes");
+    return size_t(size_of(s.shape)) * size_of(s.dtype);
+  }
 
   // Computes the value now, with all that it depends on. Throws what a kernel
   // threw. Defined in runtime/.
@@ -108,7 +111,7 @@ class array {
   // All elements in row order, converted to T; evaluates.
   template <class T>
   std::vector<T> to_vector() const {
-    std::vector<T> v(static_cast<size_t>(size()));
+    std::vector<T> v(size_t(size_of(known("to_vector").shape)));
     copy_to(v.data(), dtype_of<T>);
     return v;
   }
@@ -124,6 +127,9 @@ class array {
   }
 
  private:
+  // The spec; `call` is named when there is none.
+  const Spec& known(const char* call) const;
+  [[noreturn]] static void refuse(const char* call);
   void release();
   void item_bytes(void* to, Dtype dtype) const;
   const void* data_bytes(Dtype dtype) const;

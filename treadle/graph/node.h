@@ -109,7 +109,11 @@ inline void* Output::address() const {
   return static_cast<char*>(buffer->data) +
          layout.offset * int64_t(size_of(spec.dtype));
 }
-inline const Spec& array::spec() const { return out_->spec; }
+inline const Spec& array::known(const char* call) const {
+  if (!out_) [[unlikely]]
+    refuse(call);
+  return out_->spec;
+}
 inline Node* array::node() const { return out_->node; }
 inline array::array(Output* out) : out_(out) {
   if (out_ && out_->refs.fetch_add(1, std::memory_order_relaxed) == 0) {

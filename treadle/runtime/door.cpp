@@ -87,6 +87,7 @@ Output* on_host(const array& a) {
 }  // namespace
 
 void array::item_bytes(void* to, Dtype dtype) const {
+  known("item");
   if (size() != 1) {
     invalid("item",
             fmt::format("asked of an array of {} elements, shape {}; expected "
@@ -120,6 +121,7 @@ void array::item_bytes(void* to, Dtype dtype) const {
 }
 
 const void* array::data_bytes(Dtype dtype) const {
+  known("data");
   if (dtype != this->dtype()) {
     invalid("data",
             fmt::format("asked as {} of an array of {}.",
