@@ -1,8 +1,8 @@
 // Reading and writing at an index, in all of NumPy's forms: positions, ranges,
 // new axes, Ellipsis, integer arrays, bools and bool arrays, mixed.
 //
-//   array y = at(x, {0, Range{.step = -1}, NewAxis{}, rows});  //
-//   x[0,::-1,None, x = update_at(x, {rows}, values, Update::add); //   rows]
+//   array y = at(x, {0, Range{.step = -1}, NewAxis{}, rows});
+//   x = update_at(x, {rows}, values, Update::add);
 //
 // Results have NumPy's shapes: integer arrays broadcast to each other, and
 // their axes stand where the first of them stood, or in front when a range, a
