@@ -170,6 +170,92 @@ TEST(Absorb, AnUpdateInPlaceReadsTheOldParameter) {
   expect_near(w, want, 0);
 }
 
+// What a library adds itself: bias vectors of any layout, over few and many
+// rows, and results that have other readers.
+TEST(Absorb, ABiasIsAddedWhileTheProductIsWritten) {
+  if (!kHasOneDnn) GTEST_SKIP() << "built without oneDNN";
+  for (Dtype dtype : {float32, bfloat16, float16}) {
+    for (int64_t rows : {1, 130, 600, 2048}) {
+      array x = ramp({rows, 384}, 1, dtype), w = ramp({400, 384}, 2, dtype);
+      array wide = ramp({800}, 3, dtype);
+      eval(Arrays{x, w, wide});
+      for (const array& b : {slice(wide, {0}, {400}),
+                             slice(wide, {0}, {800}, {2}),
+                             broadcast_to(slice(wide, {3}, {4}), {400})}) {
+        array y = b + matmul(x, transpose(w));
+        if (dtype == float32) {
+          EXPECT_EQ(followed_calls({y}), rows > 1 ? 1 : 0);
+        }
+        y.eval();
+        array product = matmul(x, transpose(w)), z = product + b;
+        eval(Arrays{product, z});
+        const auto apart = [](const array& u, const array& v) {
+          return max(abs(astype(u, float32) - astype(v, float32)) /
+                     (abs(astype(v, float32)) + 1.0f))
+              .item<float>();
+        };
+        EXPECT_EQ(apart(z, product + b), 0);
+        EXPECT_LE(apart(y, z), dtype == float32 ? 2e-5f : 2e-2f);
+      }
+    }
+  }
+}
+
+struct Convolution {
+  Shape x, w, stride, low, gaps;  // gaps: between the elements of x
+  int groups = 1;
+};
+
+TEST(Absorb, ConvolutionsWriteWhatFollowsIntoOneArray) {
+  if (!kHasOneDnn) GTEST_SKIP() << "built without oneDNN";
+  const Convolution cases[] = {
+      {{3, 9, 10, 6}, {8, 3, 3, 6}, {}, {1}, {}, 1},
+      {{3, 9, 10, 6}, {6, 3, 3, 1}, {2}, {1}, {}, 6},
+      {{3, 9, 10, 8}, {6, 4, 4, 8}, {}, {2}, {2}, 1},
+      {{2, 40, 6}, {20, 5, 6}, {}, {2}, {}, 1},
+      {{1, 4, 5, 6, 4}, {4, 2, 2, 2, 4}, {}, {}, {}, 1}};
+  for (const Convolution& c : cases) {
+    for (Dtype dtype : {float32, bfloat16, float16}) {
+      array x = ramp(c.x, 1, dtype) * 0.125f, w = ramp(c.w, 2, dtype) * 0.125f;
+      const int64_t channels = c.w[0];
+      array wide = ramp({2 * channels}, 3, dtype);
+      eval(Arrays{x, w, wide});
+      auto conv = [&] {
+        return conv_general(x, w, c.stride, c.low, c.low, {}, c.gaps, c.groups);
+      };
+      for (const array& b : {slice(wide, {0}, {channels}),
+                             slice(wide, {0}, {2 * channels}, {2}),
+                             broadcast_to(slice(wide, {3}, {4}), {channels})}) {
+        auto all = [&b](const auto& conv) {
+          const array y = conv(), r = astype(y, float32);
+          return std::vector<Arrays>{{conv() + b},
+                                     {maximum(conv() * b + b, 0)},
+                                     {y + b, tanh(y) * b},
+                                     {exp(y) + b, r * r},
+                                     {y, y + b},
+                                     {conv() + conv() * conv()}};
+        };
+        const std::vector<Arrays> got = all(conv);
+        if (dtype == float32) {
+          for (size_t i : {0, 1}) {
+            EXPECT_EQ(followed_calls(got[i]), 1) << i;
+          }
+        }
+        for (const Arrays& y : got) eval(y);
+        const array done = conv();
+        eval(Arrays{done});
+        const std::vector<Arrays> want = all([&] { return done; });
+        for (const Arrays& y : want) eval(y);
+        for (size_t i = 0; i < want.size(); ++i) {
+          for (size_t j = 0; j < want[i].size(); ++j) {
+            expect_near(got[i][j], want[i][j], dtype == float32 ? 2e-5 : 3e-2);
+          }
+        }
+      }
+    }
+  }
+}
+
 // x is read by the product after its rows could have been overwritten.
 TEST(Absorb, AnInputOfTheProductIsNotOverwritten) {
   auto run = [](bool keep) {

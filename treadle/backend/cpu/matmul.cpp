@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "treadle/backend/cpu/follow_bias.h"
 #include "treadle/backend/cpu/matmul_blas.h"
 #include "treadle/backend/cpu/matmul_problem.h"
 #include "treadle/backend/cpu/matmul_small.h"
@@ -39,11 +40,12 @@ struct Steps {
   Road road = Road::nothing;
   Dtype compute = float32;  // what the factors and the result are converted to
   bool copy_a = false, copy_b = false, copy_c = false;
-  size_t a_bytes = 0, b_bytes = 0, c_bytes = 0;
+  const Operand* bias = nullptr;  // what follows: the library adds it
+  size_t a_bytes = 0, b_bytes = 0, c_bytes = 0, bias_bytes = 0;
   // Rows that one thread computes at once, with b packed. All of them: by all
   // threads; 0: b is not packed.
   int64_t block = 0;
-  size_t copies() const { return a_bytes + b_bytes + c_bytes; }
+  size_t copies() const { return a_bytes + b_bytes + c_bytes + bias_bytes; }
 };
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -119,6 +121,13 @@ bool must_turn(const Product& p, Dtype dtype) {
   return deterministic() ||
          (is_half(dtype) && p.batch.empty() && p.n >= 512 && p.m >= 64);
 }
+
+// A result with memory of its own has other readers, without the bias. In a
+// loop a small product gains more from a factor that stays packed.
+const Operand* bias_of(const Task& task, const Product& p) {
+  const bool worth = task.follow && !task.out[0].data && p.m >= 128;
+  return worth ? followed_by_bias(*task.follow) : nullptr;
+}
 #endif
 
 Steps steps_of(const Task& task, Library library) {
@@ -143,9 +152,15 @@ Steps steps_of(const Task& task, Library library) {
     s.copy_c = p.dtype != s.compute;
 #ifdef TREADLE_HAS_ONEDNN
     if (library == Library::onednn) {
+      if (!s.copy_c) s.bias = bias_of(task, p);
+      if (s.bias) {
+        p.biased = true;
+        p.c = task.follow->out[0].data;
+        s.bias_bytes = aligned(dense_bias_bytes(*s.bias));
+      }
       s.copy_a = s.copy_a || must_turn(p, s.compute);
       s.block = packed_block(
-          p, s.compute, task.threads, s.copy_a, task.follow != nullptr);
+          p, s.compute, task.threads, s.copy_a, task.follow && !s.bias);
     }
 #endif
   }
@@ -172,6 +187,9 @@ Product prepared(const Steps& s, char* workspace, bool copy, int threads) {
   if (s.copy_a) place(&p.a, workspace);
   if (s.copy_b) place(&p.b, workspace + s.a_bytes);
   if (s.copy_c) p.c = workspace + s.a_bytes + s.b_bytes;
+  if (s.bias && copy) {
+    p.bias = dense_bias(*s.bias, workspace + s.a_bytes + s.b_bytes + s.c_bytes);
+  }
   p.dtype = s.compute;
   return p;
 }
@@ -295,7 +313,8 @@ void run_blocks(const Product& p,
 size_t onednn_bytes(const Steps& s, const Task& task) {
   const Product p = prepared(s, nullptr, false, 1);
   if (s.block) {
-    const Blocks blocks(p, s.block, task.threads, task.out[0].data != nullptr);
+    const Blocks blocks(
+        p, s.block, task.threads, s.bias || task.out[0].data != nullptr);
     if (blocks.packed_bytes) return blocks.bytes(task.threads);
   }
   return onednn::matmul_scratch_bytes(p, task.threads);
@@ -305,18 +324,24 @@ void run_onednn(const Steps& s,
                 const Product& p,
                 const Task& task,
                 char* space) {
+  const runtime::Follow* const follow = s.bias ? nullptr : task.follow;
   if (s.block) {
     const Blocks blocks(p, s.block, task.threads, p.c != nullptr);
+    const bool pieces = blocks.count > 1;
     if (blocks.packed_bytes) {
-      return run_blocks(p, blocks, task.follow, space, task.threads);
+      run_blocks(p, blocks, pieces ? follow : nullptr, space, task.threads);
+      if (follow && !pieces) follow_everywhere(*follow, p.c, task.threads);
+      return;
     }
   }
   onednn::matmul(p, space, task.threads);
+  if (follow) follow_everywhere(*follow, p.c, task.threads);
 }
 
-// Only blocks of rows are followed.
+// The library adds a bias; all else is done on blocks of rows.
 bool onednn_follows(const Task& task) {
   const Steps s = steps_of(task, Library::onednn);
+  if (s.bias) return true;
   return s.road == Road::library && s.block != 0 && s.block < s.p.m &&
          !s.copy_c &&
          onednn::packed_bytes(
@@ -390,7 +415,7 @@ size_t workspace(const Task& task) {
   if (library == Library::onednn && s.road == Road::library) {
     bytes += onednn_bytes(s, task);
     // A small plan runs on one thread, whatever was planned.
-    if (task.threads > 1 && !task.follow && s.p.m * s.p.n * s.p.k < (1 << 24)) {
+    if (task.threads > 1 && s.p.m * s.p.n * s.p.k < (1 << 24)) {
       Task alone = task;
       alone.threads = 1;
       s = steps_of(alone, library);

@@ -34,6 +34,9 @@ struct Product {
   Shape batch;
   Factor a, b;
   void* c = nullptr;
+  // n elements that are added to each row of c; only for oneDNN.
+  bool biased = false;
+  const void* bias = nullptr;
   Dtype dtype = float32;
 
   int64_t batch_size() const { return treadle::size_of(batch); }

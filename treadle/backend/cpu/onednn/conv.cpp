@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "treadle/backend/cpu/conv_problem.h"
+#include "treadle/backend/cpu/follow_bias.h"
 #include "treadle/backend/cpu/move.h"
 #include "treadle/backend/cpu/parallel.h"
 #include "treadle/backend/cpu/space.h"
@@ -159,6 +160,7 @@ PrimitiveDesc describe(const Plain& q,
                        Pass pass,
                        const MemoryDesc& x,
                        const MemoryDesc& w,
+                       const MemoryDesc& bias,
                        const MemoryDesc& y) {
   const size_t first = 3 - q.p.spatial;
   auto list = [&](const Lengths& v) {
@@ -176,7 +178,7 @@ PrimitiveDesc describe(const Plain& q,
                                                        dnnl_convolution_direct,
                                                        x.get(),
                                                        w.get(),
-                                                       nullptr,
+                                                       bias.get(),
                                                        y.get(),
                                                        stride.data(),
                                                        gaps.data(),
@@ -220,14 +222,18 @@ PrimitiveDesc describe(const Plain& q,
   return desc;
 }
 
-ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
+// With a bias, its address is the call's fourth.
+ConvCall make(const Plain& q, Pass pass, bool biased, Dtype dtype) {
   const MemoryDesc x =
       channels_last(q, q.p.in, q.p.groups * q.p.in_channels, dtype);
   const MemoryDesc y =
       channels_last(q, q.p.out, q.p.groups * q.p.out_channels, dtype);
   const MemoryDesc plain = plain_weight(q, dtype);
+  const MemoryDesc bias =
+      biased ? strided({q.p.groups * q.p.out_channels}, {1}, dtype)
+             : MemoryDesc();
   const PrimitiveDesc desc =
-      describe(q, pass, x, any_layout(weight_dims(q), dtype), y);
+      describe(q, pass, x, any_layout(weight_dims(q), dtype), bias, y);
   const MemoryDesc w =
       layout_of(desc,
                 pass == Pass::weight ? dnnl_query_diff_weights_md
@@ -240,6 +246,7 @@ ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
       pass == Pass::weight ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, w);
   c.conv.add_argument(y_known ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, y);
   c.conv.add_scratchpad(desc);
+  if (biased) c.conv.add_argument(DNNL_ARG_BIAS, bias);
   c.reordered = !api::memory_desc_equal(w.get(), plain.get());
   if (c.reordered) {
     c.weight_bytes = api::memory_desc_get_size(w.get());
@@ -249,10 +256,11 @@ ConvCall make(const Plain& q, Pass pass, Dtype dtype) {
   return c;
 }
 
-ConvCall& find(const Plain& q, Pass pass, Dtype dtype, int threads) {
+ConvCall& find(
+    const Plain& q, Pass pass, bool biased, Dtype dtype, int threads) {
   static thread_local Cache<ConvCall> cache;
   Key key;
-  key.add(int64_t(pass));
+  key.add(int64_t(pass) * 2 + biased);
   key.add(int64_t(dtype));
   key.add(threads);
   key.add(int64_t(q.p.spatial) * 2 + q.swapped);
@@ -268,7 +276,7 @@ ConvCall& find(const Plain& q, Pass pass, Dtype dtype, int threads) {
                            &q.p.kernel_dilation}) {
     key.add_all(*v);
   }
-  return cache.get(key, [&] { return make(q, pass, dtype); });
+  return cache.get(key, [&] { return make(q, pass, biased, dtype); });
 }
 
 // The weight (O, taps, C) with its taps in reverse order.
@@ -306,6 +314,38 @@ Operand placed(const Operand& like, Dtype dtype, void* data) {
   return o;
 }
 
+template <Unknown unknown>
+Pass pass_of(const Plain& q) {
+  return unknown == Unknown::w                  ? Pass::weight
+         : (unknown == Unknown::y) != q.swapped ? Pass::forward
+                                                : Pass::input;
+}
+
+// How a call does the work that follows.
+struct Followed {
+  const Operand* bias = nullptr;    // oneDNN adds it
+  const Operand* result = nullptr;  // where a passing result may lie
+};
+
+// oneDNN's pass for gradients takes no bias.
+Followed followed(const Task& task, Pass pass, bool passing) {
+  Followed f;
+  if (!task.follow) return f;
+  if (pass == Pass::forward && passing) {
+    f.bias = followed_by_bias(*task.follow);
+  }
+  f.result = f.bias ? task.follow->out.data() : follows_in_place(*task.follow);
+  return f;
+}
+
+bool conv_follows(const Task& task) {
+  const Operand& out = task.out[0];
+  const ConvProblem p = problem_of<Conv>(
+      task.op, task.in[0].shape, task.in[1].shape, out.shape, out.dtype);
+  return !p.has_no_sum() && compute_dtype(p.dtype) == p.dtype &&
+         followed(task, pass_of<Unknown::y>(plain_of(p)), true).result;
+}
+
 // The steps of one call, walked twice: with `run` false only to count the
 // workspace.
 template <class O, Unknown unknown>
@@ -319,16 +359,18 @@ size_t perform(const Task& task, bool run) {
   }
   const Plain q = plain_of(p);
   const Dtype dtype = compute_dtype(p.dtype);
-  const Pass pass = unknown == Unknown::w                  ? Pass::weight
-                    : (unknown == Unknown::y) != q.swapped ? Pass::forward
-                                                           : Pass::input;
+  const Pass pass = pass_of<unknown>(q);
   const ThreadLimit limit(task.threads);
-  ConvCall& call = find(q, pass, dtype, task.threads);
+  const Followed follow = followed(task, pass, !out.data);
+  ConvCall& call = find(q, pass, follow.bias != nullptr, dtype, task.threads);
   Space space(run ? task.workspace : nullptr);
 
   // The three arrays in the dtype of the computation, in the op's layout.
   auto place = [&](const Operand& o, bool known) -> char* {
-    if (o.dtype == dtype) return static_cast<char*>(o.data);
+    if (o.dtype == dtype) {
+      const bool passing = !known && !o.data && follow.result;
+      return static_cast<char*>(passing ? follow.result->data : o.data);
+    }
     char* at = space.take(bytes_of(o, dtype));
     if (run && known) copy(o, placed(o, dtype, at), task.threads);
     return at;
@@ -360,9 +402,19 @@ size_t perform(const Task& task, bool run) {
     }
   }
   char* const scratch = space.take(call.conv.scratch_bytes());
+  char* const vector =
+      space.take(follow.bias ? dense_bias_bytes(*follow.bias) : 0);
   if (!run) return space.used();
 
-  call.conv.run({q.swapped ? y : x, blocked, q.swapped ? x : y, scratch});
+  char* const from = q.swapped ? y : x;
+  char* const to = q.swapped ? x : y;
+  if (follow.bias) {
+    call.conv.run(
+        {from, blocked, to, scratch, dense_bias(*follow.bias, vector)});
+  } else {
+    call.conv.run({from, blocked, to, scratch});
+    if (task.follow) follow_everywhere(*task.follow, result, task.threads);
+  }
   if (pass == Pass::weight) {
     if (call.reordered) call.reorder.run({blocked, forwards, pad});
     if (q.backwards) reverse_taps(p, dtype, forwards, w);
@@ -408,7 +460,13 @@ Kernel kernel(std::string_view name) {
 
 }  // namespace
 
-Kernel onednn_conv() { return kernel<Conv, Unknown::y>("onednn::conv"); }
+Kernel onednn_conv() {
+  Kernel k = kernel<Conv, Unknown::y>("onednn::conv");
+#ifdef TREADLE_HAS_ONEDNN
+  k.follows = conv_follows;
+#endif
+  return k;
+}
 Kernel onednn_conv_input_grad() {
   return kernel<ConvInputGrad, Unknown::x>("onednn::conv_input_grad");
 }

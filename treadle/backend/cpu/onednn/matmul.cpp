@@ -42,14 +42,27 @@ MemoryDesc describe_result(const Product& p) {
                  p.dtype);
 }
 
+MemoryDesc describe_bias(const Product& p) {
+  if (!p.biased) return {};
+  Dims dims(p.batch.size() + 1, 1), strides(p.batch.size() + 1, p.n);
+  dims.push_back(p.n);
+  strides.push_back(1);
+  return strided(dims, strides, p.dtype);
+}
+
 PrimitiveDesc describe(const Product& p, const MemoryDesc& b) {
-  const MemoryDesc a = describe(p.a, p.batch), c = describe_result(p);
+  const MemoryDesc a = describe(p.a, p.batch), c = describe_result(p),
+                   bias = describe_bias(p);
   const Attr attr = user_scratchpad();
   PrimitiveDesc desc;
-  check(
-      api::matmul_primitive_desc_create(
-          desc.out(), engine(), a.get(), b.get(), nullptr, c.get(), attr.get()),
-      "matmul");
+  check(api::matmul_primitive_desc_create(desc.out(),
+                                          engine(),
+                                          a.get(),
+                                          b.get(),
+                                          bias.get(),
+                                          c.get(),
+                                          attr.get()),
+        "matmul");
   return desc;
 }
 
@@ -59,7 +72,16 @@ Call call_of(const Product& p, const PrimitiveDesc& desc, const MemoryDesc& b) {
   call.add_argument(DNNL_ARG_WEIGHTS, b);
   call.add_argument(DNNL_ARG_DST, describe_result(p));
   call.add_scratchpad(desc);
+  if (p.biased) call.add_argument(DNNL_ARG_BIAS, describe_bias(p));
   return call;
+}
+
+void run(Call& call, const Product& p, const void* b, void* scratch) {
+  if (p.biased) {
+    call.run({p.a.data, b, p.c, scratch, p.bias});
+  } else {
+    call.run({p.a.data, b, p.c, scratch});
+  }
 }
 
 Call make(const Product& p) {
@@ -79,6 +101,7 @@ Key key_of(const Product& p) {
   key.add(p.m);
   key.add(p.n);
   key.add(p.k);
+  key.add(p.biased);
   key.add_all(p.batch);
   add(&key, p.a);
   add(&key, p.b);
@@ -152,7 +175,7 @@ size_t matmul_scratch_bytes(const Product& p, int threads) {
 
 void matmul(const Product& p, void* scratch, int threads) {
   const ThreadLimit limit(threads);
-  find(p, threads).run({p.a.data, p.b.data, p.c, scratch});
+  run(find(p, threads), p, p.b.data, scratch);
 }
 
 size_t packed_bytes(const Product& block, int inside) {
@@ -190,7 +213,7 @@ void matmul_block(const Product& rows,
   const ThreadLimit limit(inside);
   Call& call = rows.m == block.m ? find_packed(block, inside).run
                                  : find_rest(rows, block, inside);
-  call.run({rows.a.data, packed, rows.c, scratch});
+  run(call, rows, packed, scratch);
 }
 
 }  // namespace treadle::backend::cpu::onednn
