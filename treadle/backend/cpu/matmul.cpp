@@ -123,9 +123,11 @@ bool must_turn(const Product& p, Dtype dtype) {
 }
 
 // A result with memory of its own has other readers, without the bias. In a
-// loop a small product gains more from a factor that stays packed.
+// loop a small product gains more from a factor that stays packed. In float16
+// oneDNN has no fast kernel with a bias.
 const Operand* bias_of(const Task& task, const Product& p) {
-  const bool worth = task.follow && !task.out[0].data && p.m >= 128;
+  const bool worth =
+      task.follow && !task.out[0].data && p.m >= 128 && p.dtype != float16;
   return worth ? followed_by_bias(*task.follow) : nullptr;
 }
 #endif
