@@ -127,7 +127,7 @@ bool must_turn(const Product& p, Dtype dtype) {
 // oneDNN has no fast kernel with a bias.
 const Operand* bias_of(const Task& task, const Product& p) {
   const bool worth =
-      task.follow && !task.out[0].data && p.m >= 128 && p.dtype != float16;
+      task.follow && !task.out[0].data && p.m >= 512 && p.dtype != float16;
   return worth ? followed_by_bias(*task.follow) : nullptr;
 }
 #endif
