@@ -23,7 +23,7 @@ LaneTable make_fast() {
   fill_float_functions(&t);
   fill_double_rows(&t);
   fill_integer_rows(&t);
-  fill_pairs(&t);
+  fill_chains(&t);
   fill_moves(&t);
   fill_reductions(&t);
   return t;

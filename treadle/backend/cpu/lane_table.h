@@ -35,21 +35,38 @@ using RowFn = void (*)(size_t n,
                        const void* c,
                        unsigned flags);
 
-// Two or three rows in one pass, each rounding as it does alone:
-// (a first b) then c, or (a first b) then (c last d).
-enum class PairOp : uint8_t { add, subtract, multiply };
-inline constexpr int kNumPairOps = 3;
-enum class ThenOp : uint8_t {
-  add,
-  subtract,
-  multiply,
-  from
-};  // from: c - (a first b)
-inline constexpr int kNumThenOps = 4;
-using PairFn = void (*)(size_t n,
-                        void* out,
-                        const void* const* in,
-                        unsigned flags);
+// A chain: rows of which each takes the result of the one before, in one pass
+// over the lanes, with that result in registers. A pass of its own for a cheap
+// row costs more in traffic with the first cache than in arithmetic.
+//
+// Links follow one another: a load first, then rows, and values kept for later
+// readers among them; the last one writes the result.
+using LinkFn = void (*)();
+struct Link {
+  LinkFn fn;
+  const char *p, *q;  // what the link reads or writes
+  // Whether it is memory that must not be touched beyond the lanes asked for.
+  bool copy_p, copy_q;
+};
+// Where a binary row takes the value of the chain.
+enum class LinkSide : uint8_t { left, right };
+inline constexpr int kMostLinks = 24;
+inline constexpr size_t kChainBytes = 4 * kSplatBytes;  // of a block
+
+// The functions of links. By row, null: the row is in no chain. By form: an
+// operand is memory (0) or a splat (1).
+struct ChainTable {
+  LinkFn load[2];
+  LinkFn unary[kNumRows];
+  LinkFn binary[kNumRows][2][2];  // by side and form
+  LinkFn twice[kNumRows];         // of a binary row, the value on both sides
+  LinkFn select[3][2][2];         // by the place of the value, and forms
+  LinkFn keep;
+  LinkFn last[2];  // [1]: past the caches, aligned to vectors
+  // The lanes [from, from + n) of all memory; what is kept may be written up to
+  // kChainBytes beyond. Null: no chains.
+  void (*run)(const Link* links, int count, size_t from, size_t n);
+};
 
 // Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the
 // lane of another dtype.
@@ -73,9 +90,7 @@ struct ReduceFns {
 
 struct LaneTable {
   RowFn row[kNumRows][plan::kNumLanes];  // null: the row does not take the lane
-  // By first, then and last; no last: kNumPairOps. f32 and f64 alone, others
-  // null.
-  PairFn pair[2][kNumPairOps][kNumThenOps][kNumPairOps + 1];
+  ChainTable chain[2];                   // f32, f64
   MoveFn load[kNumDtypes];
   MoveFn store[kNumDtypes];
   MoveFn convert[plan::kNumLanes][kNumDtypes];
@@ -106,7 +121,7 @@ void fill_float_rows(LaneTable* t);
 void fill_float_functions(LaneTable* t);
 void fill_double_rows(LaneTable* t);
 void fill_integer_rows(LaneTable* t);
-void fill_pairs(LaneTable* t);
+void fill_chains(LaneTable* t);
 void fill_moves(LaneTable* t);
 void fill_reductions(LaneTable* t);
 

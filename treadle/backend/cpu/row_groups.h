@@ -31,6 +31,46 @@ constexpr bool is_wide(Row row) {
   }
 }
 
+// Rows of floats, or of doubles, that may be links of a chain: those that vectors
+// compute in their own type.
+constexpr bool is_chained(Row row, bool floats) {
+  switch (row) {
+    case Row::negative:
+    case Row::abs:
+    case Row::square:
+    case Row::sqrt:
+    case Row::rsqrt:
+    case Row::reciprocal:
+    case Row::add:
+    case Row::subtract:
+    case Row::multiply:
+    case Row::divide:
+    case Row::maximum:
+    case Row::minimum:
+      return true;
+    case Row::sign:
+    case Row::exp:
+    case Row::expm1:
+    case Row::log:
+    case Row::tanh:
+    case Row::sigmoid:
+    case Row::erf:
+    case Row::floor:
+    case Row::ceil:
+    case Row::rint:
+    case Row::equal:
+    case Row::not_equal:
+    case Row::less:
+    case Row::less_equal:
+    case Row::greater:
+    case Row::greater_equal:
+    case Row::select:
+      return floats;
+    default:
+      return false;
+  }
+}
+
 // Double rows that stay with std::.
 constexpr bool is_function(Row row) {
   switch (row) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "treadle/backend/cpu/row_groups.h"
+#include "treadle/backend/cpu/tape_chains.h"
 
 namespace treadle::backend::cpu {
 namespace {
@@ -184,7 +185,7 @@ class Builder {
     for (const Step& s : single.phases[0].tile_steps) {
       if (s.output < 0 || s.reg >= uses.size() || uses[s.reg] != 1) continue;
       result[s.output] =
-          s.kind == Kind::pair || (s.kind == Kind::compute && in_vectors(s));
+          s.kind == Kind::chain || (s.kind == Kind::compute && in_vectors(s));
     }
     return result;
   }
@@ -197,10 +198,9 @@ class Builder {
     const auto& steps = single.phases[0].tile_steps;
     for (size_t k = 0; k < steps.size(); ++k) {
       const Step& step = steps[k];
-      for (int j = 0; j < step.arity; ++j) {
-        const int operand = operand_of[step.in[j]];
-        if (operand >= 0) o.last_read[operand] = int(k);
-      }
+      step.for_inputs([&](uint16_t in) {
+        if (operand_of[in] >= 0) o.last_read[operand_of[in]] = int(k);
+      });
       if (step.kind == Kind::load) {
         operand_of[step.reg] = step.index;
         o.last_read[step.index] = std::max(o.last_read[step.index], int(k));
@@ -376,109 +376,50 @@ class Builder {
     std::vector<bool> expanded_;
   };
 
-  static int pair_op(const Step& s) {
-    if (s.kind != Kind::compute || s.uniform) return -1;
-    switch (s.row) {
-      case Row::add:
-        return static_cast<int>(PairOp::add);
-      case Row::subtract:
-        return static_cast<int>(PairOp::subtract);
-      case Row::multiply:
-        return static_cast<int>(PairOp::multiply);
-      default:
-        return -1;
-    }
-  }
-
-  // Takes cheap steps whose result one other cheap step reads into that step.
-  void join_pairs(std::vector<Step>* list) const {
-    std::vector<Step>& steps = *list;
-    std::vector<int> uses(program_.num_registers, 0),
-        maker(program_.num_registers, -1);
-    for (size_t k = 0; k < steps.size(); ++k) {
-      for (int j = 0; j < steps[k].arity; ++j) ++uses[steps[k].in[j]];
-      maker[steps[k].reg] = static_cast<int>(k);
-    }
-    std::vector<bool> gone(steps.size(), false);
-    for (size_t k = 0; k < steps.size(); ++k) {
-      Step& s = steps[k];
-      const int then = pair_op(s);
-      if (then < 0) continue;
-      const int lane = static_cast<int>(tape_.values[s.reg].lane);
-      if (lane > 1) continue;
-      const auto taken = [&](uint16_t reg) -> const Step* {
-        const int m = maker[reg];
-        if (m < 0 || uses[reg] != 1 || gone[m]) return nullptr;
-        const Step& t = steps[m];
-        return pair_op(t) >= 0 && t.output < 0 && t.buffer < 0 ? &t : nullptr;
-      };
-      const Step* left = taken(s.in[0]);
-      const Step* right = s.in[0] == s.in[1] ? nullptr : taken(s.in[1]);
-      if (!left && !right) continue;
-      // A pair alone on the right changes sides: a sum or product may, a
-      // difference is taken from it.
-      const Step* first = left ? left : right;
-      const Step* last = left ? right : nullptr;
-      int op = then;
-      if (!left && s.row == Row::subtract) op = static_cast<int>(ThenOp::from);
-      Step joined = s;
-      joined.kind = Kind::pair;
-      joined.arity = last ? 4 : 3;
-      joined.in[0] = first->in[0];
-      joined.in[1] = first->in[1];
-      joined.in[2] = last ? last->in[0] : left ? s.in[1] : s.in[0];
-      joined.in[3] = last ? last->in[1] : 0;
-      joined.pair_fn = program_.table.pair[lane][pair_op(*first)][op]
-                                          [last ? pair_op(*last) : kNumPairOps];
-      if (!joined.pair_fn) continue;
-      gone[first - steps.data()] = true;
-      if (last) gone[last - steps.data()] = true;
-      s = joined;
-    }
-    size_t kept = 0;
-    for (size_t k = 0; k < steps.size(); ++k) {
-      if (!gone[k]) steps[kept++] = steps[k];
-    }
-    steps.resize(kept);
-  }
-
   // Assigns tiles by the last use of each register.
   void place(Schedule* s, bool single) {
     for (auto& phase : s->phases) {
       for (Step& step : phase.row_steps) step.slot = uniform_slot_[step.reg];
       std::vector<Step>& steps = phase.tile_steps;
-      join_pairs(&steps);
+      make_chains(tape_, program_, &steps);
       std::vector<int> last_use(program_.num_registers, -1);
       std::vector<int16_t> slot_of(program_.num_registers, -1);
       for (size_t k = 0; k < steps.size(); ++k) {
-        for (int j = 0; j < steps[k].arity; ++j)
-          last_use[steps[k].in[j]] = int(k);
+        steps[k].for_inputs([&](uint16_t in) { last_use[in] = int(k); });
       }
       // A result may take the place of an operand only if no lane is wider than
       // another: then every lane is written after it was read.
       std::vector<int16_t> free;
       for (size_t k = 0; k < steps.size(); ++k) {
         Step& step = steps[k];
+        const auto take = [&] {
+          if (free.empty())
+            free.push_back(static_cast<int16_t>(s->num_slots++));
+          const int16_t slot = free.back();
+          free.pop_back();
+          return slot;
+        };
         const auto release = [&] {
-          for (int j = 0; j < step.arity; ++j) {
-            int16_t& slot = slot_of[step.in[j]];
-            if (last_use[step.in[j]] == int(k) && slot >= 0) {
+          step.for_inputs([&](uint16_t in) {
+            int16_t& slot = slot_of[in];
+            if (last_use[in] == int(k) && slot >= 0) {
               free.push_back(slot);
               slot = -1;
             }
-          }
+          });
         };
+        // What a chain keeps is written before all of its operands are read.
+        for (ChainRow& r : step.chain) {
+          if (r.kind == ChainRow::Kind::keep)
+            r.slot = slot_of[r.in[0]] = take();
+        }
         if (program_.one_size) release();
         if (single && step.uniform) {
           step.slot = uniform_slot_[step.reg];
         } else if (step.kind == Kind::load || step.kind == Kind::compute ||
-                   step.kind == Kind::pair || step.kind == Kind::convert ||
+                   step.kind == Kind::chain || step.kind == Kind::convert ||
                    step.kind == Kind::expand) {
-          if (free.empty())
-            free.push_back(static_cast<int16_t>(s->num_slots++));
-          step.slot = free.back();
-          free.pop_back();
-          slot_of[step.reg] = step.slot;
+          step.slot = slot_of[step.reg] = take();
           if (last_use[step.reg] < 0) free.push_back(step.slot);
         }
         if (!program_.one_size) release();

@@ -15,11 +15,22 @@
 
 namespace treadle::backend::cpu {
 
+// A link of a chain (lane_table.h) before its memory is known.
+struct ChainRow {
+  enum class Kind : uint8_t { load, unary, binary, twice, select, keep };
+  Kind kind;
+  Row row = Row{};
+  uint8_t side = 0;     // binary: of the chain's value; select: its place
+  uint8_t reads = 0;    // how many of in[] it reads
+  uint16_t in[2] = {};  // registers; keep: the one it sets
+  int16_t slot = -1;    // keep: its tile
+};
+
 struct Step {
   enum class Kind : uint8_t {
     load,       // operand `index`
     compute,    // row_fn of a, b, c
-    pair,       // pair_fn of a, b, c, d
+    chain,      // the rows of `chain`
     convert,    // move_fn of a
     expand,     // uniform a as a tile
     saved,      // the tile that an earlier phase left in row buffer `index`
@@ -35,7 +46,7 @@ struct Step {
   uint8_t weight = 0;     // how long it takes, in additions
   bool in_parts = false;  // may be done in parts, all its lanes having one size
   uint16_t reg;           // the register it sets
-  uint16_t in[4] = {};
+  uint16_t in[3] = {};
   uint16_t index = 0;
   int16_t slot =
       -1;  // the tile, or for uniform results the column of row numbers
@@ -45,8 +56,18 @@ struct Step {
   bool copies = false;  // load, store: the dtype is that of the lane
   Row row = Row{};
   RowFn row_fn = nullptr;
-  PairFn pair_fn = nullptr;
   MoveFn move_fn = nullptr;
+  const ChainTable* chain_fns = nullptr;
+  std::vector<ChainRow> chain;
+
+  // f(register) for all that it reads.
+  template <class F>
+  void for_inputs(F&& f) const {
+    for (int k = 0; k < arity; ++k) f(in[k]);
+    for (const ChainRow& r : chain) {
+      for (int k = 0; k < r.reads; ++k) f(r.in[k]);
+    }
+  }
 };
 
 struct Schedule {

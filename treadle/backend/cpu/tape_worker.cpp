@@ -67,7 +67,8 @@ TapeWorker::TapeWorker(const TapeCall& call)
       prefetch_(call.prefetch) {
   const auto aligned = [](int64_t n) { return (n + 63) / 64 * 64; };
   const int64_t tile_bytes =
-      aligned(layout_.tile_rows * layout_.tile_cols * program_.max_size) + 64;
+      aligned(layout_.tile_rows * layout_.tile_cols * program_.max_size) +
+      static_cast<int64_t>(kChainBytes);
   const int64_t row_bytes = aligned(layout_.tile_rows * 8);
   const int64_t buffer_bytes = aligned(layout_.row_length * 8);
   const int64_t regs = program_.num_registers;
@@ -322,11 +323,15 @@ bool TapeWorker::is_constant(const Step& step) const {
       return layout_.operands[step.index].access == Access::constant;
     case Kind::expand:
     case Kind::compute:
-    case Kind::pair:
-    case Kind::convert:
-      return std::all_of(step.in, step.in + step.arity, [this](uint16_t r) {
-        return constant_[r];
-      });
+    case Kind::chain:
+    case Kind::convert: {
+      bool all = std::none_of(
+          step.chain.begin(), step.chain.end(), [](const ChainRow& r) {
+            return r.kind == ChainRow::Kind::keep;
+          });
+      step.for_inputs([&](uint16_t r) { all = all && constant_[r]; });
+      return all;
+    }
     default:
       return false;
   }
@@ -359,7 +364,13 @@ void TapeWorker::run_splat(const Step& step, const TapeTile& t) {
     default: {
       const auto n =
           static_cast<int64_t>(program_.table.vector_bytes / step.size);
-      call(step, n, cell(step.reg), 0, 15);
+      if (step.kind == Kind::chain) {
+        Link links[kMostLinks];
+        const int count = link(step, cell(step.reg), false, links);
+        step.chain_fns->run(links, count, 0, static_cast<size_t>(n));
+      } else {
+        call(step, n, cell(step.reg), 0, 7);
+      }
       if (program_.table.vector_bytes < kSplatBytes) {
         std::memcpy(lane, cell(step.reg), step.size);
         break;
@@ -388,8 +399,9 @@ void TapeWorker::run(const Step& step, const TapeTile& t) {
         load(step, t);
       }
       return;
-    case Kind::compute:
-    case Kind::pair: {
+    case Kind::chain:
+      return run_chain(step, t);
+    case Kind::compute: {
       if (step.uniform && !multi_) return run_splat(step, t);
       char* out = place(step, t);
       const int64_t n = step.uniform ? t.rows : t.n;
@@ -452,15 +464,84 @@ void TapeWorker::run(const Step& step, const TapeTile& t) {
 
 void TapeWorker::call(
     const Step& step, int64_t n, char* out, int64_t at, unsigned flags) const {
-  const void* in[4] = {};
+  const void* in[3] = {};
   for (int k = 0; k < step.arity; ++k) {
     in[k] = regs_[step.in[k]].p + (flags >> k & 1 ? 0 : at);
   }
-  if (step.kind == Kind::pair) {
-    step.pair_fn(static_cast<size_t>(n), out, in, flags);
+  step.row_fn(static_cast<size_t>(n), out, in[0], in[1], in[2], flags);
+}
+
+void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
+  char* out = place(step, t);
+  const bool stream = is_direct(step) && call_.stream[step.output];
+  Link links[kMostLinks];
+  const int count = link(step, out, stream, links);
+  const auto run = [&](int64_t i, int64_t m) {
+    step.chain_fns->run(
+        links, count, static_cast<size_t>(i), static_cast<size_t>(m));
+  };
+  if (prefetch_ && step.in_parts) {
+    in_parts(step, t.n, run);
   } else {
-    step.row_fn(static_cast<size_t>(n), out, in[0], in[1], in[2], flags);
+    run(0, t.n);
   }
+  regs_[step.reg] = {out, false};
+}
+
+int TapeWorker::link(const Step& step,
+                     char* out,
+                     bool stream,
+                     Link* links) const {
+  const ChainTable& fns = *step.chain_fns;
+  Link* l = links;
+  // A tile of this worker may be read beyond its lanes; and the copy of one
+  // that the chain itself keeps would be made too early.
+  const char* tiles_end = slots_ + call_.schedule.num_slots * tile_bytes_;
+  const auto foreign = [&](const char* p) {
+    return p < slots_ || p >= tiles_end;
+  };
+  for (const ChainRow& r : step.chain) {
+    const int row = static_cast<int>(r.row);
+    int form[2] = {};
+    *l = {};
+    if (r.reads > 0) {
+      form[0] = regs_[r.in[0]].splat;
+      l->p = regs_[r.in[0]].p;
+      l->copy_p = !form[0] && foreign(l->p);
+    }
+    if (r.reads > 1) {
+      form[1] = regs_[r.in[1]].splat;
+      l->q = regs_[r.in[1]].p;
+      l->copy_q = !form[1] && foreign(l->q);
+    }
+    switch (r.kind) {
+      case ChainRow::Kind::load:
+        l->fn = fns.load[form[0]];
+        break;
+      case ChainRow::Kind::unary:
+        l->fn = fns.unary[row];
+        break;
+      case ChainRow::Kind::binary:
+        l->fn = fns.binary[row][r.side][form[0]];
+        break;
+      case ChainRow::Kind::twice:
+        l->fn = fns.twice[row];
+        break;
+      case ChainRow::Kind::select:
+        l->fn = fns.select[r.side][form[0]][form[1]];
+        break;
+      case ChainRow::Kind::keep: {
+        char* tile = slots_ + r.slot * tile_bytes_;
+        l->fn = fns.keep;
+        l->p = tile;
+        regs_[r.in[0]] = {tile, false};
+        break;
+      }
+    }
+    ++l;
+  }
+  *l = {fns.last[stream], out, nullptr, false, false};
+  return static_cast<int>(l - links) + 1;
 }
 
 char* TapeWorker::place(const Step& step, const TapeTile& t) const {

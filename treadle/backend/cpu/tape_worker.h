@@ -193,6 +193,11 @@ class TapeWorker {
   void call(
       const Step& step, int64_t n, char* out, int64_t at, unsigned flags) const;
 
+  void run_chain(const Step& step, const TapeTile& t);
+  // The links of a chain that writes to `out`, and how many. What it keeps has
+  // a place from then on.
+  int link(const Step& step, char* out, bool stream, Link* links) const;
+
   char* slot(const Step& step) const {
     return slots_ + step.slot * tile_bytes_;
   }

@@ -1,0 +1,290 @@
+// Vector code of chains (lane_table.h). A link is a function that takes four
+// vectors in registers, applies its row to them and calls the next link as the
+// last thing it does, which the compiler turns into a jump: a chain is a loop
+// body put together from ready pieces.
+#include <cmath>
+#include <cstring>
+
+#include "treadle/backend/cpu/lane_table.h"
+#include "treadle/backend/cpu/row_groups.h"
+#include "treadle/backend/cpu/simd_targets.h"
+
+// The order matters: foreach_target.h includes this file for each target.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "treadle/backend/cpu/chains.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "treadle/backend/cpu/rows-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace treadle::backend::cpu::HWY_NAMESPACE {
+namespace {
+
+constexpr size_t kVectors = 4;  // of a block
+// Indices of the table.
+constexpr int kMemory = 0, kSplat = 1;
+
+// `link` is at byte `at` of its memory.
+template <class T>
+using Call = void (*)(
+    const Link* link, size_t at, Raw<T> a, Raw<T> b, Raw<T> c, Raw<T> d);
+
+#define TREADLE_LINK(T)                                                    \
+  const Link *link, [[maybe_unused]] size_t at, [[maybe_unused]] Raw<T> a, \
+      [[maybe_unused]] Raw<T> b, [[maybe_unused]] Raw<T> c,                \
+      [[maybe_unused]] Raw<T> d
+
+template <class T>
+HWY_INLINE void next(
+    const Link* link, size_t at, Raw<T> a, Raw<T> b, Raw<T> c, Raw<T> d) {
+  ++link;
+  return reinterpret_cast<Call<T>>(link->fn)(link, at, a, b, c, d);
+}
+
+// Vector i of an operand.
+template <class T, int form>
+HWY_INLINE Raw<T> read(const char* p, size_t at, size_t i) {
+  const Tag<T> t;
+  if constexpr (form == kSplat) {
+    return hn::LoadU(t, reinterpret_cast<const T*>(p));
+  } else {
+    return hn::LoadU(t, reinterpret_cast<const T*>(p + at) + i * hn::Lanes(t));
+  }
+}
+
+// A result as a vector: truth values are 0 or 1 in the bits.
+template <class T>
+HWY_INLINE Raw<T> raw(Vec<T> v) {
+  return v.v;
+}
+template <class T>
+HWY_INLINE Raw<T> raw(Mask<T> m) {
+  return hn::BitCast(Tag<T>(), Run<Mask<T>>::unwrap(m));
+}
+template <class T>
+HWY_INLINE Mask<T> truth(Raw<T> v) {
+  return Run<Mask<T>>::wrap(hn::BitCast(typename Run<Mask<T>>::D(), v));
+}
+
+template <class T, int form>
+void load_link(TREADLE_LINK(T)) {
+  const char* p = link->p;
+  next<T>(link,
+          at,
+          read<T, form>(p, at, 0),
+          read<T, form>(p, at, 1),
+          read<T, form>(p, at, 2),
+          read<T, form>(p, at, 3));
+}
+
+template <class T, class F>
+void unary_link(TREADLE_LINK(T)) {
+  next<T>(link,
+          at,
+          raw(F::of(Vec<T>{a})),
+          raw(F::of(Vec<T>{b})),
+          raw(F::of(Vec<T>{c})),
+          raw(F::of(Vec<T>{d})));
+}
+
+template <class T, class F, LinkSide side>
+HWY_INLINE Raw<T> apply(Raw<T> x, Raw<T> y) {
+  if constexpr (side == LinkSide::left) {
+    return raw(F::of(Vec<T>{x}, Vec<T>{y}));
+  } else {
+    return raw(F::of(Vec<T>{y}, Vec<T>{x}));
+  }
+}
+template <class T, class F, LinkSide side, int form>
+void binary_link(TREADLE_LINK(T)) {
+  const char* p = link->p;
+  next<T>(link,
+          at,
+          apply<T, F, side>(a, read<T, form>(p, at, 0)),
+          apply<T, F, side>(b, read<T, form>(p, at, 1)),
+          apply<T, F, side>(c, read<T, form>(p, at, 2)),
+          apply<T, F, side>(d, read<T, form>(p, at, 3)));
+}
+template <class T, class F>
+void twice_link(TREADLE_LINK(T)) {
+  constexpr LinkSide left = LinkSide::left;
+  next<T>(link,
+          at,
+          apply<T, F, left>(a, a),
+          apply<T, F, left>(b, b),
+          apply<T, F, left>(c, c),
+          apply<T, F, left>(d, d));
+}
+
+// The vectors are the condition, the value where it holds, or the other value.
+template <class T, int place>
+HWY_INLINE Raw<T> choose(Raw<T> x, Raw<T> p, Raw<T> q) {
+  if constexpr (place == 0) {
+    return vm::select(truth<T>(x), Vec<T>{p}, Vec<T>{q}).v;
+  } else if constexpr (place == 1) {
+    return vm::select(truth<T>(p), Vec<T>{x}, Vec<T>{q}).v;
+  } else {
+    return vm::select(truth<T>(p), Vec<T>{q}, Vec<T>{x}).v;
+  }
+}
+template <class T, int place, int form_p, int form_q>
+void select_link(TREADLE_LINK(T)) {
+  const char *p = link->p, *q = link->q;
+  const auto pick = [&](Raw<T> v, size_t i) HWY_ATTR {
+    return choose<T, place>(
+        v, read<T, form_p>(p, at, i), read<T, form_q>(q, at, i));
+  };
+  next<T>(link, at, pick(a, 0), pick(b, 1), pick(c, 2), pick(d, 3));
+}
+
+template <class T>
+void keep_link(TREADLE_LINK(T)) {
+  const Tag<T> t;
+  T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
+  const size_t n = hn::Lanes(t);
+  hn::StoreU(a, t, to);
+  hn::StoreU(b, t, to + n);
+  hn::StoreU(c, t, to + 2 * n);
+  hn::StoreU(d, t, to + 3 * n);
+  next<T>(link, at, a, b, c, d);
+}
+template <class T, bool stream>
+void last_link(TREADLE_LINK(T)) {
+  const Tag<T> t;
+  T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
+  const size_t n = hn::Lanes(t);
+  const auto put = [&](Raw<T> v, T* p) HWY_ATTR {
+    if constexpr (stream) {
+      hn::Stream(v, t, p);
+    } else {
+      hn::StoreU(v, t, p);
+    }
+  };
+  put(a, to);
+  put(b, to + n);
+  put(c, to + 2 * n);
+  put(d, to + 3 * n);
+}
+
+template <class T>
+LinkFn link_fn(Call<T> f) {
+  return reinterpret_cast<LinkFn>(f);
+}
+
+// Less than a block, on copies of a block's size.
+template <class T>
+HWY_NOINLINE void run_rest(const Link* links,
+                           int count,
+                           size_t at,
+                           size_t rest) {
+  const Tag<T> t;
+  const size_t block = kVectors * hn::Lanes(t) * sizeof(T);
+  const auto zero = hn::Zero(t);
+  HWY_ALIGN char memory[2 * kMostLinks][kVectors * HWY_MAX_BYTES];
+  char(*copy)[kVectors * HWY_MAX_BYTES] = memory;
+  const auto read = [&](const char* p) {
+    std::memcpy(*copy, p + at, rest);
+    std::memset(*copy + rest, 0, block - rest);
+    return *copy++ - at;
+  };
+  Link some[kMostLinks];
+  for (int i = 0; i < count; ++i) {
+    some[i] = links[i];
+    if (links[i].copy_p) some[i].p = read(links[i].p);
+    if (links[i].copy_q) some[i].q = read(links[i].q);
+  }
+  some[count - 1].fn = link_fn<T>(last_link<T, false>);
+  some[count - 1].p = *copy - at;
+  reinterpret_cast<Call<T>>(some->fn)(some, at, zero, zero, zero, zero);
+  std::memcpy(const_cast<char*>(links[count - 1].p) + at, *copy, rest);
+}
+
+template <class T>
+void run_chain(const Link* links, int count, size_t from, size_t n) {
+  const Tag<T> t;
+  const size_t block = kVectors * hn::Lanes(t) * sizeof(T);
+  const size_t end = (from + n) * sizeof(T);
+  const auto zero = hn::Zero(t);
+  const auto first = reinterpret_cast<Call<T>>(links->fn);
+  size_t at = from * sizeof(T);
+  for (; at + block <= end; at += block) {
+    first(links, at, zero, zero, zero, zero);
+  }
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  // g++ leaves this to a callee that takes vectors, and the callee to its
+  // caller; without it the next code without vectors waits.
+  _mm256_zeroupper();
+#endif
+  if (at < end) run_rest<T>(links, count, at, end - at);
+}
+
+template <class T, class F>
+void fill_unary(ChainTable* t, Row row) {
+  t->unary[static_cast<int>(row)] = link_fn<T>(unary_link<T, F>);
+}
+template <class T, class F>
+void fill_binary(ChainTable* t, Row row) {
+  constexpr LinkSide left = LinkSide::left, right = LinkSide::right;
+  auto& fns = t->binary[static_cast<int>(row)];
+  fns[0][kMemory] = link_fn<T>(binary_link<T, F, left, kMemory>);
+  fns[0][kSplat] = link_fn<T>(binary_link<T, F, left, kSplat>);
+  fns[1][kMemory] = link_fn<T>(binary_link<T, F, right, kMemory>);
+  fns[1][kSplat] = link_fn<T>(binary_link<T, F, right, kSplat>);
+  t->twice[static_cast<int>(row)] = link_fn<T>(twice_link<T, F>);
+}
+template <class T, int place>
+void fill_select(ChainTable* t) {
+  auto& fns = t->select[place];
+  fns[0][0] = link_fn<T>(select_link<T, place, 0, 0>);
+  fns[0][1] = link_fn<T>(select_link<T, place, 0, 1>);
+  fns[1][0] = link_fn<T>(select_link<T, place, 1, 0>);
+  fns[1][1] = link_fn<T>(select_link<T, place, 1, 1>);
+}
+
+template <class T>
+void fill_lane(ChainTable* t) {
+#define UNARY(name, ...)                                 \
+  if constexpr (is_chained(Row::name, sizeof(T) == 4)) { \
+    fill_unary<T, Row_##name>(t, Row::name);             \
+  }
+#define BINARY(name, ...)                                \
+  if constexpr (is_chained(Row::name, sizeof(T) == 4)) { \
+    fill_binary<T, Row_##name>(t, Row::name);            \
+  }
+#define TERNARY(name, ...)
+#include "treadle/ops/elementwise.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+  if constexpr (sizeof(T) == 4) {
+    fill_select<T, 0>(t);
+    fill_select<T, 1>(t);
+    fill_select<T, 2>(t);
+  }
+  t->load[kMemory] = link_fn<T>(load_link<T, kMemory>);
+  t->load[kSplat] = link_fn<T>(load_link<T, kSplat>);
+  t->keep = link_fn<T>(keep_link<T>);
+  t->last[0] = link_fn<T>(last_link<T, false>);
+  t->last[1] = link_fn<T>(last_link<T, true>);
+  t->run = run_chain<T>;
+}
+
+void fill(LaneTable* t) {
+  fill_lane<float>(&t->chain[0]);
+  fill_lane<double>(&t->chain[1]);
+}
+
+}  // namespace
+}  // namespace treadle::backend::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace treadle::backend::cpu {
+
+HWY_EXPORT(fill);
+void fill_chains(LaneTable* t) { HWY_DYNAMIC_DISPATCH(fill)(t); }
+
+}  // namespace treadle::backend::cpu
+#endif

@@ -1,0 +1,152 @@
+#include "treadle/backend/cpu/tape_chains.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "treadle/backend/cpu/row_groups.h"
+
+namespace treadle::backend::cpu {
+namespace {
+
+using plan::Lane;
+using Kind = Step::Kind;
+
+class ChainMaker {
+ public:
+  ChainMaker(const plan::Tape& tape,
+             const Program& program,
+             std::vector<Step>* steps)
+      : tape_(tape),
+        program_(program),
+        steps_(*steps),
+        rows_(steps->size()),
+        place_(steps->size()),
+        maker_(program.num_registers, -1),
+        readers_(program.num_registers) {
+    for (int k = 0; k < count(); ++k) {
+      steps_[k].for_inputs([&](uint16_t in) { readers_[in].push_back(k); });
+      maker_[steps_[k].reg] = place_[k] = k;
+    }
+  }
+
+  void run() {
+    for (int k = 0; k < count(); ++k) join(k);
+    std::vector<Step> left;
+    for (int k = 0; k < count(); ++k) {
+      if (place_[k] != k) continue;
+      Step& s = left.emplace_back(std::move(steps_[k]));
+      if (std::count(place_.begin(), place_.end(), k) == 1) continue;
+      s.kind = Kind::chain;
+      s.arity = 0;
+      s.chain = std::move(rows_[k]);
+    }
+    steps_ = std::move(left);
+  }
+
+ private:
+  int count() const { return static_cast<int>(steps_.size()); }
+
+  // The functions of the chains that the step may be in, or null.
+  const ChainTable* table_of(const Step& s) const {
+    if (s.uniform || s.kind != Kind::compute) return nullptr;
+    const plan::TapeValue& v = tape_.values[s.reg];
+    // A comparison computes in the lane of what it compares.
+    const Lane lane = tape_.values[s.row == Row::select ? v.b : v.a].lane;
+    if (lane != Lane::f32 && lane != Lane::f64) return nullptr;
+    if (!is_chained(s.row, lane == Lane::f32)) return nullptr;
+    const ChainTable& t = program_.table.chain[lane == Lane::f32 ? 0 : 1];
+    return t.run ? &t : nullptr;
+  }
+
+  // The chain that ends with a register, if step k may go on with it.
+  int source(uint16_t reg, int k) const {
+    const int m = maker_[reg];
+    if (m < 0 || rows_[m].empty() || place_[m] != m) return -1;
+    const Step& s = steps_[m];
+    if (s.output >= 0 || s.buffer >= 0) return -1;
+    if (table_of(s) != table_of(steps_[k])) return -1;
+    if (rows_[m].size() + 3 > kMostLinks) return -1;
+    // It will run where k stands: nobody before may read what it sets.
+    const auto waits = [&](uint16_t r) {
+      return std::all_of(readers_[r].begin(), readers_[r].end(), [&](int at) {
+        return place_[at] >= k || place_[at] == m;
+      });
+    };
+    if (!waits(reg)) return -1;
+    for (const ChainRow& r : rows_[m]) {
+      if (r.kind == ChainRow::Kind::keep && !waits(r.in[0])) return -1;
+    }
+    return m;
+  }
+
+  void join(int k) {
+    Step& s = steps_[k];
+    const ChainTable* table = table_of(s);
+    if (!table) return;
+    s.chain_fns = table;
+    // Which of its operands is the value of the chain: that of the longest.
+    int from = -1, at = 0;
+    for (int j = 0; j < s.arity; ++j) {
+      const auto times = std::count(s.in, s.in + s.arity, s.in[j]);
+      const int m = source(s.in[j], k);
+      if (m < 0 || (s.arity == 3 && times > 1)) continue;
+      if (from < 0 || rows_[m].size() > rows_[from].size()) {
+        from = m;
+        at = j;
+      }
+    }
+    std::vector<ChainRow>& rows = rows_[k];
+    const uint16_t value = s.in[at];
+    if (from < 0) {
+      ChainRow load = {ChainRow::Kind::load};
+      load.reads = 1;
+      load.in[0] = value;
+      rows.push_back(load);
+    } else {
+      rows = std::move(rows_[from]);
+      rows_[from].clear();
+      std::replace(place_.begin(), place_.end(), from, k);
+      s.weight = static_cast<uint8_t>(
+          std::min(255, s.weight + steps_[from].weight / 2));
+      const auto& readers = readers_[value];
+      if (std::any_of(
+              readers.begin(), readers.end(), [k](int r) { return r != k; })) {
+        ChainRow keep = {ChainRow::Kind::keep};
+        keep.in[0] = value;
+        rows.push_back(keep);
+      }
+    }
+    rows.push_back(row_of(s, at));
+  }
+
+  static ChainRow row_of(const Step& s, int at) {
+    ChainRow r = {ChainRow::Kind::unary, s.row, static_cast<uint8_t>(at)};
+    if (s.arity == 2 && s.in[0] == s.in[1]) {
+      r.kind = ChainRow::Kind::twice;
+    } else if (s.arity > 1) {
+      r.kind = s.arity == 2 ? ChainRow::Kind::binary : ChainRow::Kind::select;
+      for (int j = 0; j < s.arity; ++j) {
+        if (j != at) r.in[r.reads++] = s.in[j];
+      }
+    }
+    return r;
+  }
+
+  const plan::Tape& tape_;
+  const Program& program_;
+  std::vector<Step>& steps_;
+  std::vector<std::vector<ChainRow>> rows_;  // by the step that ends them
+  std::vector<int> place_;  // by step: the one whose chain has it
+  std::vector<int> maker_;  // by register
+  std::vector<std::vector<int>> readers_;
+};
+
+}  // namespace
+
+void make_chains(const plan::Tape& tape,
+                 const Program& program,
+                 std::vector<Step>* steps) {
+  ChainMaker(tape, program, steps).run();
+}
+
+}  // namespace treadle::backend::cpu
