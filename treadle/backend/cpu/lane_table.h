@@ -40,7 +40,8 @@ using RowFn = void (*)(size_t n,
 // row costs more in traffic with the first cache than in arithmetic.
 //
 // Links follow one another: a load first, then rows, and values kept for later
-// readers among them; the last one writes the result.
+// readers among them, after which another load may follow; the last one writes
+// the result.
 using LinkFn = void (*)();
 struct Link {
   LinkFn fn;
@@ -50,7 +51,7 @@ struct Link {
 };
 // Where a binary row takes the value of the chain.
 enum class LinkSide : uint8_t { left, right };
-inline constexpr int kMostLinks = 24;
+inline constexpr int kMostLinks = 40;
 inline constexpr size_t kChainBytes = 4 * kSplatBytes;  // of a block
 
 // The functions of links. By row, null: the row is in no chain. By form: an

@@ -103,20 +103,38 @@ class ChainMaker {
       load.in[0] = value;
       rows.push_back(load);
     } else {
-      rows = std::move(rows_[from]);
-      rows_[from].clear();
-      std::replace(place_.begin(), place_.end(), from, k);
-      s.weight = static_cast<uint8_t>(
-          std::min(255, s.weight + steps_[from].weight / 2));
-      const auto& readers = readers_[value];
-      if (std::any_of(
-              readers.begin(), readers.end(), [k](int r) { return r != k; })) {
-        ChainRow keep = {ChainRow::Kind::keep};
-        keep.in[0] = value;
-        rows.push_back(keep);
+      // The chains of other operands come first, in the same pass.
+      for (int j = 0; j < s.arity; ++j) {
+        const int m = s.in[j] == value ? -1 : source(s.in[j], k);
+        if (m < 0 || rows.size() + rows_[m].size() + rows_[from].size() + 4 >
+                         kMostLinks) {
+          continue;
+        }
+        take(m, k);
+        rows.push_back(keep(s.in[j]));
       }
+      take(from, k);
+      const auto& readers = readers_[value];
+      const bool wanted = std::any_of(
+          readers.begin(), readers.end(), [k](int r) { return r != k; });
+      if (wanted) rows.push_back(keep(value));
     }
     rows.push_back(row_of(s, at));
+  }
+
+  // The rows of chain m become the next ones of chain k.
+  void take(int m, int k) {
+    rows_[k].insert(rows_[k].end(), rows_[m].begin(), rows_[m].end());
+    rows_[m].clear();
+    std::replace(place_.begin(), place_.end(), m, k);
+    steps_[k].weight = static_cast<uint8_t>(
+        std::min(255, steps_[k].weight + steps_[m].weight / 2));
+  }
+
+  static ChainRow keep(uint16_t reg) {
+    ChainRow r = {ChainRow::Kind::keep};
+    r.in[0] = reg;
+    return r;
   }
 
   static ChainRow row_of(const Step& s, int at) {

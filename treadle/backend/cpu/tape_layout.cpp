@@ -192,7 +192,9 @@ void TapeLayout::cut(const Program& program) {
     tile_rows =
         std::min(std::max<int64_t>(rows, 1), tile / std::max<int64_t>(n, 1));
   } else if (rows == 1 && !reduces) {
-    tile_cols = tile;
+    // Few tiles leave room for longer ones, of which each costs a little time.
+    const int slots = program.single.num_slots;
+    tile_cols = tile * (slots <= 1 ? 4 : slots <= 3 ? 2 : 1);
   } else {
     if (!reduces && any_turned()) tile = 512;
     tile_cols = round_up(blocks(n, blocks(n, tile)), 64);
