@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "treadle/backend/cpu/lane_tables.h"
+
 #include "hwy/highway.h"
 
 #if defined(TREADLE_BACKEND_CPU_VM_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -459,6 +461,54 @@ HWY_INLINE Vec<float> sigmoid(Vec<float> x) {
   return {hn::Div(top, hn::Add(one, e))};
 }
 
+#if HWY_TARGET == HWY_AVX3
+// Polynomials of 32 intervals, whose coefficients lie in pairs of registers.
+HWY_INLINE Raw<float> entry(const float* table, Raw<float> index) {
+  return Raw<float>{
+      _mm512_permutex2var_ps(_mm512_load_ps(table),
+                             _mm512_castps_si512(index.raw),  // low 5 bits
+                             _mm512_load_ps(table + 16))};
+}
+// c0 + t (c1 + t (c2 + ...)), the constant term given.
+#define TREADLE_INTERVAL_POLY(c0, name, index, t)                   \
+  hn::MulAdd(                                                       \
+      t,                                                            \
+      hn::MulAdd(                                                   \
+          t,                                                        \
+          hn::MulAdd(t,                                             \
+                     hn::MulAdd(t,                                  \
+                                hn::MulAdd(t,                       \
+                                           entry(name##5, index),   \
+                                           entry(name##4, index)),  \
+                                entry(name##3, index)),             \
+                     entry(name##2, index)),                        \
+          entry(name##1, index)),                                   \
+      c0)
+
+// 1.0 ULP. Four intervals an octave from 1/8 on, one below.
+HWY_INLINE Vec<float> tanh(Vec<float> x) {
+  const Tag<int32_t> di;
+  const Tag<float> df;
+  const auto a = hn::Min(num<float>(9.4), hn::Abs(x.v));
+  const auto octave = hn::Sub(hn::ShiftRight<21>(hn::BitCast(di, a)),
+                              hn::Set(di, 124 * 4 - 1));
+  const auto i = hn::BitCast(df, hn::Max(octave, hn::Zero(di)));
+  const auto t = hn::Sub(a, entry(kTanhAt, i));
+  return {hn::CopySign(TREADLE_INTERVAL_POLY(entry(kTanh0, i), kTanh, i, t),
+                       x.v)};
+}
+
+// 0.9 ULP. Intervals of 1/8.
+HWY_INLINE Vec<float> erf(Vec<float> x) {
+  const auto a = hn::Min(num<float>(3.93), hn::Abs(x.v));
+  const auto i = nearest<float>(a, num<float>(8)).bits;
+  const auto t = hn::Sub(a, entry(kErfAt, i));
+  const auto first = hn::Lt(a, num<float>(0.1875));
+  const auto c0 = hn::IfThenElse(first, a, entry(kErf0, i));
+  return {hn::CopySign(TREADLE_INTERVAL_POLY(c0, kErf, i, t), x.v)};
+}
+#undef TREADLE_INTERVAL_POLY
+#else
 // 2.1 ULP: (e^2x - 1) / (e^2x + 1).
 HWY_INLINE Vec<float> tanh(Vec<float> x) {
   const auto a = hn::Abs(x.v);
@@ -496,6 +546,7 @@ HWY_INLINE Vec<float> erf(Vec<float> x) {
   // Written so that NaN takes the first branch.
   return {hn::IfThenElse(hn::Ge(a, num<float>(0.93)), far, near)};
 }
+#endif
 
 inline float scalar_sin(float x) {
   return static_cast<float>(std::sin(double(x)));

@@ -58,7 +58,9 @@ array softplus(const array& x, double beta, double threshold) {
 array softsign(const array& x) { return x / (1 + abs(x)); }
 array log_sigmoid(const array& x) { return -softplus(-x); }
 array softshrink(const array& x, double lambd) {
-  return select(abs(x) > lambd, x - sign(x) * lambd, 0);
+  // Where it counts, x between the bounds is the bound with the sign of x.
+  array bound = minimum(maximum(x, -lambd), lambd);
+  return select(abs(x) > lambd, x - stop_gradient(bound), 0);
 }
 array hard_shrink(const array& x, double lambd) {
   return select(abs(x) > lambd, x, 0);
