@@ -14,7 +14,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "treadle/backend/cpu/chains.cpp"
 #include "hwy/foreach_target.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
+#include "treadle/backend/cpu/halves-inl.h"
 #include "treadle/backend/cpu/rows-inl.h"
 // clang-format on
 
@@ -23,8 +25,10 @@ namespace treadle::backend::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr size_t kVectors = 4;  // of a block
-// Indices of the table.
-constexpr int kMemory = 0, kSplat = 1;
+constexpr int kMemory = static_cast<int>(LinkForm::memory);
+constexpr int kSplat = static_cast<int>(LinkForm::splat);
+constexpr int kBf16 = static_cast<int>(LinkForm::bfloat16);
+constexpr int kF16 = static_cast<int>(LinkForm::float16);
 
 // `link` is at byte `at` of its memory.
 template <class T>
@@ -49,6 +53,10 @@ HWY_INLINE Raw<T> read(const char* p, size_t at, size_t i) {
   const Tag<T> t;
   if constexpr (form == kSplat) {
     return hn::LoadU(t, reinterpret_cast<const T*>(p));
+  } else if constexpr (form == kBf16 || form == kF16) {
+    const auto* from = reinterpret_cast<const uint16_t*>(p + at / 2);
+    const auto half = hn::LoadU(DU16(), from + i * hn::Lanes(t));
+    return form == kBf16 ? from_bfloat16(half) : from_float16(half);
   } else {
     return hn::LoadU(t, reinterpret_cast<const T*>(p + at) + i * hn::Lanes(t));
   }
@@ -173,6 +181,46 @@ LinkFn link_fn(Call<T> f) {
   return reinterpret_cast<LinkFn>(f);
 }
 
+struct ToBf16 {
+  static HWY_INLINE hn::Vec<DU16> of(Raw<float> x) { return to_bfloat16(x); }
+  static HWY_INLINE hn::Vec<Tag<uint16_t>> of(Raw<float> lo, Raw<float> hi) {
+    return to_bfloat16(lo, hi);
+  }
+  static HWY_INLINE Raw<float> back(hn::Vec<DU16> x) {
+    return from_bfloat16(x);
+  }
+};
+struct ToF16 {
+  static HWY_INLINE hn::Vec<DU16> of(Raw<float> x) { return to_float16(x); }
+  static HWY_INLINE hn::Vec<Tag<uint16_t>> of(Raw<float> lo, Raw<float> hi) {
+    return hn::Combine(Tag<uint16_t>(), of(hi), of(lo));
+  }
+  static HWY_INLINE Raw<float> back(hn::Vec<DU16> x) { return from_float16(x); }
+};
+template <class To>
+void round_link(TREADLE_LINK(float)) {
+  next<float>(link,
+              at,
+              To::back(To::of(a)),
+              To::back(To::of(b)),
+              To::back(To::of(c)),
+              To::back(To::of(d)));
+}
+template <class To, bool stream>
+void last_half_link(TREADLE_LINK(float)) {
+  const Tag<uint16_t> t;
+  auto* to = reinterpret_cast<uint16_t*>(const_cast<char*>(link->p) + at / 2);
+  const auto put = [&](Raw<float> lo, Raw<float> hi, uint16_t* p) HWY_ATTR {
+    if constexpr (stream) {
+      hn::Stream(To::of(lo, hi), t, p);
+    } else {
+      hn::StoreU(To::of(lo, hi), t, p);
+    }
+  };
+  put(a, b, to);
+  put(c, d, to + hn::Lanes(t));
+}
+
 // Less than a block, on copies of a block's size.
 template <class T>
 HWY_NOINLINE void run_rest(const Link* links,
@@ -184,21 +232,29 @@ HWY_NOINLINE void run_rest(const Link* links,
   const auto zero = hn::Zero(t);
   HWY_ALIGN char memory[2 * kMostLinks][kVectors * HWY_MAX_BYTES];
   char(*copy)[kVectors * HWY_MAX_BYTES] = memory;
-  const auto read = [&](const char* p) {
-    std::memcpy(*copy, p + at, rest);
-    std::memset(*copy + rest, 0, block - rest);
-    return *copy++ - at;
+  // Of a lane of so many bytes: where the rest begins, and how long it is.
+  const auto offset = [&](size_t bytes) { return at / sizeof(T) * bytes; };
+  const auto length = [&](size_t bytes) { return rest / sizeof(T) * bytes; };
+  const auto read = [&](const char* p, size_t bytes) {
+    std::memset(*copy, 0, block);
+    std::memcpy(*copy, p + offset(bytes), length(bytes));
+    return *copy++ - offset(bytes);
   };
-  Link some[kMostLinks];
+  Link some[kMostLinks] = {};
   for (int i = 0; i < count; ++i) {
-    some[i] = links[i];
-    if (links[i].copy_p) some[i].p = read(links[i].p);
-    if (links[i].copy_q) some[i].q = read(links[i].q);
+    Link& l = some[i] = links[i];
+    if (l.copy_p) l.p = read(l.p, l.copy_p);
+    if (l.copy_q) l.q = read(l.q, l.copy_q);
+    if (l.write_p) l.p = *copy++ - offset(l.write_p);
   }
-  some[count - 1].fn = link_fn<T>(last_link<T, false>);
-  some[count - 1].p = *copy - at;
   reinterpret_cast<Call<T>>(some->fn)(some, at, zero, zero, zero, zero);
-  std::memcpy(const_cast<char*>(links[count - 1].p) + at, *copy, rest);
+  for (int i = 0; i < count; ++i) {
+    const size_t bytes = links[i].write_p;
+    if (bytes == 0) continue;
+    std::memcpy(const_cast<char*>(links[i].p) + offset(bytes),
+                some[i].p + offset(bytes),
+                length(bytes));
+  }
 }
 
 template <class T>
@@ -232,6 +288,12 @@ void fill_binary(ChainTable* t, Row row) {
   fns[0][kSplat] = link_fn<T>(binary_link<T, F, left, kSplat>);
   fns[1][kMemory] = link_fn<T>(binary_link<T, F, right, kMemory>);
   fns[1][kSplat] = link_fn<T>(binary_link<T, F, right, kSplat>);
+  if constexpr (sizeof(T) == 4) {
+    fns[0][kBf16] = link_fn<T>(binary_link<T, F, left, kBf16>);
+    fns[0][kF16] = link_fn<T>(binary_link<T, F, left, kF16>);
+    fns[1][kBf16] = link_fn<T>(binary_link<T, F, right, kBf16>);
+    fns[1][kF16] = link_fn<T>(binary_link<T, F, right, kF16>);
+  }
   t->twice[static_cast<int>(row)] = link_fn<T>(twice_link<T, F>);
 }
 template <class T, int place>
@@ -262,6 +324,14 @@ void fill_lane(ChainTable* t) {
     fill_select<T, 0>(t);
     fill_select<T, 1>(t);
     fill_select<T, 2>(t);
+    t->load[kBf16] = link_fn<T>(load_link<T, kBf16>);
+    t->load[kF16] = link_fn<T>(load_link<T, kF16>);
+    t->round[0] = link_fn<T>(round_link<ToBf16>);
+    t->round[1] = link_fn<T>(round_link<ToF16>);
+    t->last_half[0][0] = link_fn<T>(last_half_link<ToBf16, false>);
+    t->last_half[0][1] = link_fn<T>(last_half_link<ToBf16, true>);
+    t->last_half[1][0] = link_fn<T>(last_half_link<ToF16, false>);
+    t->last_half[1][1] = link_fn<T>(last_half_link<ToF16, true>);
   }
   t->load[kMemory] = link_fn<T>(load_link<T, kMemory>);
   t->load[kSplat] = link_fn<T>(load_link<T, kSplat>);

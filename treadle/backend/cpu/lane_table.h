@@ -46,24 +46,30 @@ using LinkFn = void (*)();
 struct Link {
   LinkFn fn;
   const char *p, *q;  // what the link reads or writes
-  // Whether it is memory that must not be touched beyond the lanes asked for.
-  bool copy_p, copy_q;
+  // Bytes of a lane of memory at p and q that is read, and at p that is
+  // written, where it must not be touched beyond the lanes asked for; else 0.
+  uint8_t copy_p, copy_q, write_p;
 };
+// What an operand is: lanes in memory, a splat, or halves in memory. The latter
+// for chains of floats, and not for select.
+enum class LinkForm : uint8_t { memory, splat, bfloat16, float16 };
+inline constexpr int kNumLinkForms = 4;
 // Where a binary row takes the value of the chain.
 enum class LinkSide : uint8_t { left, right };
 inline constexpr int kMostLinks = 40;
 inline constexpr size_t kChainBytes = 4 * kSplatBytes;  // of a block
 
-// The functions of links. By row, null: the row is in no chain. By form: an
-// operand is memory (0) or a splat (1).
+// The functions of links. By row, null: the row is in no chain.
 struct ChainTable {
-  LinkFn load[2];
+  LinkFn load[kNumLinkForms];
   LinkFn unary[kNumRows];
-  LinkFn binary[kNumRows][2][2];  // by side and form
-  LinkFn twice[kNumRows];         // of a binary row, the value on both sides
-  LinkFn select[3][2][2];         // by the place of the value, and forms
+  LinkFn binary[kNumRows][2][kNumLinkForms];  // by side and form
+  LinkFn twice[kNumRows];  // of a binary row, the value on both sides
+  LinkFn select[3][2][2];  // by the place of the value, and forms
+  LinkFn round[2];         // to bfloat16, float16
   LinkFn keep;
-  LinkFn last[2];  // [1]: past the caches, aligned to vectors
+  LinkFn last_half[2][2];  // to which type; past the caches
+  LinkFn last[2];          // [1]: past the caches, aligned to vectors
   // The lanes [from, from + n) of all memory; what is kept may be written up to
   // kChainBytes beyond. Null: no chains.
   void (*run)(const Link* links, int count, size_t from, size_t n);

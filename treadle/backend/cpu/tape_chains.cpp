@@ -30,7 +30,9 @@ class ChainMaker {
   }
 
   void run() {
-    for (int k = 0; k < count(); ++k) join(k);
+    for (int k = 0; k < count(); ++k) {
+      steps_[k].kind == Kind::store ? join_store(k) : join(k);
+    }
     std::vector<Step> left;
     for (int k = 0; k < count(); ++k) {
       if (place_[k] != k) continue;
@@ -41,6 +43,7 @@ class ChainMaker {
       s.chain = std::move(rows_[k]);
     }
     steps_ = std::move(left);
+    leave_halves();
   }
 
  private:
@@ -48,8 +51,15 @@ class ChainMaker {
 
   // The functions of the chains that the step may be in, or null.
   const ChainTable* table_of(const Step& s) const {
-    if (s.uniform || s.kind != Kind::compute) return nullptr;
+    if (s.uniform) return nullptr;
     const plan::TapeValue& v = tape_.values[s.reg];
+    if (s.kind == Kind::convert || s.kind == Kind::store) {
+      const ChainTable& floats = program_.table.chain[0];
+      const bool rounds =
+          is_half(v.dtype) && tape_.values[v.a].lane == Lane::f32 && floats.run;
+      return rounds ? &floats : nullptr;
+    }
+    if (s.kind != Kind::compute) return nullptr;
     // A comparison computes in the lane of what it compares.
     const Lane lane = tape_.values[s.row == Row::select ? v.b : v.a].lane;
     if (lane != Lane::f32 && lane != Lane::f64) return nullptr;
@@ -122,6 +132,48 @@ class ChainMaker {
     rows.push_back(row_of(s, at));
   }
 
+  // The only output, of halves, takes the chain that gives it into itself. With
+  // more outputs, one might overwrite what a chain behind it reads.
+  void join_store(int k) {
+    Step& s = steps_[k];
+    const ChainTable* table = table_of(s);
+    const int from = table ? source(s.in[0], k) : -1;
+    if (from < 0 || tape_.outputs.size() != 1 || readers_[s.in[0]].size() != 1)
+      return;
+    s.chain_fns = table;
+    s.in_parts = program_.one_size;
+    take(from, k);
+    ChainRow store = {ChainRow::Kind::store};
+    store.dtype = tape_.values[s.reg].dtype;
+    std::vector<ChainRow>& rows = rows_[k];
+    // The store rounds itself.
+    if (rows.back().kind == ChainRow::Kind::round &&
+        rows.back().dtype == store.dtype) {
+      rows.pop_back();
+    }
+    rows.push_back(store);
+  }
+
+  // Operands of halves that only chains read, and where they can.
+  void leave_halves() {
+    std::vector<bool> lanes(program_.num_registers, false);
+    for (const Step& s : steps_) {
+      for (int j = 0; j < s.arity; ++j) lanes[s.in[j]] = true;
+      for (const ChainRow& r : s.chain) {
+        const bool reads_halves = (r.kind == ChainRow::Kind::load ||
+                                   r.kind == ChainRow::Kind::binary) &&
+                                  s.chain_fns == &program_.table.chain[0];
+        for (int j = 0; j < r.reads; ++j) {
+          if (!reads_halves) lanes[r.in[j]] = true;
+        }
+      }
+    }
+    for (Step& s : steps_) {
+      s.halves = s.kind == Kind::load && !s.uniform && !lanes[s.reg] &&
+                 is_half(tape_.values[s.reg].dtype);
+    }
+  }
+
   // The rows of chain m become the next ones of chain k.
   void take(int m, int k) {
     rows_[k].insert(rows_[k].end(), rows_[m].begin(), rows_[m].end());
@@ -137,9 +189,12 @@ class ChainMaker {
     return r;
   }
 
-  static ChainRow row_of(const Step& s, int at) {
+  ChainRow row_of(const Step& s, int at) const {
     ChainRow r = {ChainRow::Kind::unary, s.row, static_cast<uint8_t>(at)};
-    if (s.arity == 2 && s.in[0] == s.in[1]) {
+    if (s.kind == Kind::convert) {
+      r.kind = ChainRow::Kind::round;
+      r.dtype = tape_.values[s.reg].dtype;
+    } else if (s.arity == 2 && s.in[0] == s.in[1]) {
       r.kind = ChainRow::Kind::twice;
     } else if (s.arity > 1) {
       r.kind = s.arity == 2 ? ChainRow::Kind::binary : ChainRow::Kind::select;

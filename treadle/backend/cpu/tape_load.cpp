@@ -73,6 +73,12 @@ void TapeWorker::load(const Step& step, const TapeTile& t) {
       return;
     }
   }
+  if (from && step.halves) {
+    const Dtype dtype = call_.task.in[step.index].dtype;
+    regs_[step.reg] = {
+        from, false, dtype == float16 ? LinkForm::float16 : LinkForm::bfloat16};
+    return;
+  }
   if (!from) {
     char* to = step.copies ? slot(step) : raw_;
     gather(step.index, t, to);

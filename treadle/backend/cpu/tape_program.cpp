@@ -417,8 +417,8 @@ class Builder {
         if (single && step.uniform) {
           step.slot = uniform_slot_[step.reg];
         } else if (step.kind == Kind::load || step.kind == Kind::compute ||
-                   step.kind == Kind::chain || step.kind == Kind::convert ||
-                   step.kind == Kind::expand) {
+                   (step.kind == Kind::chain && !step.stores()) ||
+                   step.kind == Kind::convert || step.kind == Kind::expand) {
           step.slot = slot_of[step.reg] = take();
           if (last_use[step.reg] < 0) free.push_back(step.slot);
         }

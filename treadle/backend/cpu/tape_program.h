@@ -17,13 +17,23 @@ namespace treadle::backend::cpu {
 
 // A link of a chain (lane_table.h) before its memory is known.
 struct ChainRow {
-  enum class Kind : uint8_t { load, unary, binary, twice, select, keep };
+  enum class Kind : uint8_t {
+    load,
+    unary,
+    binary,
+    twice,
+    select,
+    round,  // to a half type
+    keep,
+    store,  // as a half type, into an output; the chain ends
+  };
   Kind kind;
   Row row = Row{};
-  uint8_t side = 0;     // binary: of the chain's value; select: its place
-  uint8_t reads = 0;    // how many of in[] it reads
-  uint16_t in[2] = {};  // registers; keep: the one it sets
-  int16_t slot = -1;    // keep: its tile
+  uint8_t side = 0;       // binary: of the chain's value; select: its place
+  uint8_t reads = 0;      // how many of in[] it reads
+  Dtype dtype = float32;  // round, store
+  uint16_t in[2] = {};    // registers; keep: the one it sets
+  int16_t slot = -1;      // keep: its tile
 };
 
 struct Step {
@@ -54,11 +64,18 @@ struct Step {
   int16_t output =
       -1;  // output to compute into when its memory is safe to write
   bool copies = false;  // load, store: the dtype is that of the lane
+  // load: halves may stay halves where all lie in memory, as chains read them.
+  bool halves = false;
   Row row = Row{};
   RowFn row_fn = nullptr;
   MoveFn move_fn = nullptr;
   const ChainTable* chain_fns = nullptr;
   std::vector<ChainRow> chain;
+
+  // Whether it ends with the store into output `index`.
+  bool stores() const {
+    return !chain.empty() && chain.back().kind == ChainRow::Kind::store;
+  }
 
   // f(register) for all that it reads.
   template <class F>

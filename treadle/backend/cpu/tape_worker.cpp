@@ -327,7 +327,8 @@ bool TapeWorker::is_constant(const Step& step) const {
     case Kind::convert: {
       bool all = std::none_of(
           step.chain.begin(), step.chain.end(), [](const ChainRow& r) {
-            return r.kind == ChainRow::Kind::keep;
+            return r.kind == ChainRow::Kind::keep ||
+                   r.kind == ChainRow::Kind::store;
           });
       step.for_inputs([&](uint16_t r) { all = all && constant_[r]; });
       return all;
@@ -472,8 +473,18 @@ void TapeWorker::call(
 }
 
 void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
-  char* out = place(step, t);
-  const bool stream = is_direct(step) && call_.stream[step.output];
+  char* out;
+  bool stream;
+  if (step.stores()) {
+    if (!call_.task.out[step.index].data) return;
+    out = output(step.index, t);
+    stream = call_.stream[step.index] &&
+             reinterpret_cast<uintptr_t>(out) % kSplatBytes == 0;
+  } else {
+    out = place(step, t);
+    stream = is_direct(step) && call_.stream[step.output];
+    regs_[step.reg] = {out, false};
+  }
   Link links[kMostLinks];
   const int count = link(step, out, stream, links);
   const auto run = [&](int64_t i, int64_t m) {
@@ -485,7 +496,6 @@ void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
   } else {
     run(0, t.n);
   }
-  regs_[step.reg] = {out, false};
 }
 
 int TapeWorker::link(const Step& step,
@@ -497,22 +507,20 @@ int TapeWorker::link(const Step& step,
   // A tile of this worker may be read beyond its lanes; and the copy of one
   // that the chain itself keeps would be made too early.
   const char* tiles_end = slots_ + call_.schedule.num_slots * tile_bytes_;
-  const auto foreign = [&](const char* p) {
-    return p < slots_ || p >= tiles_end;
+  const auto copied = [&](const TapeRegister& r) -> uint8_t {
+    if (r.splat || (r.p >= slots_ && r.p < tiles_end)) return 0;
+    return r.form == LinkForm::memory ? step.size : 2;
   };
+  const auto half = [](Dtype t) { return t == float16 ? 1 : 0; };
   for (const ChainRow& r : step.chain) {
     const int row = static_cast<int>(r.row);
     int form[2] = {};
     *l = {};
-    if (r.reads > 0) {
-      form[0] = regs_[r.in[0]].splat;
-      l->p = regs_[r.in[0]].p;
-      l->copy_p = !form[0] && foreign(l->p);
-    }
-    if (r.reads > 1) {
-      form[1] = regs_[r.in[1]].splat;
-      l->q = regs_[r.in[1]].p;
-      l->copy_q = !form[1] && foreign(l->q);
+    for (int k = 0; k < r.reads; ++k) {
+      const TapeRegister& from = regs_[r.in[k]];
+      form[k] = static_cast<int>(from.splat ? LinkForm::splat : from.form);
+      (k == 0 ? l->p : l->q) = from.p;
+      (k == 0 ? l->copy_p : l->copy_q) = copied(from);
     }
     switch (r.kind) {
       case ChainRow::Kind::load:
@@ -530,6 +538,9 @@ int TapeWorker::link(const Step& step,
       case ChainRow::Kind::select:
         l->fn = fns.select[r.side][form[0]][form[1]];
         break;
+      case ChainRow::Kind::round:
+        l->fn = fns.round[half(r.dtype)];
+        break;
       case ChainRow::Kind::keep: {
         char* tile = slots_ + r.slot * tile_bytes_;
         l->fn = fns.keep;
@@ -537,10 +548,13 @@ int TapeWorker::link(const Step& step,
         regs_[r.in[0]] = {tile, false};
         break;
       }
+      case ChainRow::Kind::store:
+        *l = {fns.last_half[half(r.dtype)][stream], out, nullptr, 0, 0, 2};
+        return static_cast<int>(l - links) + 1;
     }
     ++l;
   }
-  *l = {fns.last[stream], out, nullptr, false, false};
+  *l = {fns.last[stream], out, nullptr, 0, 0, step.size};
   return static_cast<int>(l - links) + 1;
 }
 

@@ -78,6 +78,7 @@ struct TapeCall {
 struct TapeRegister {
   const char* p;
   bool splat;
+  LinkForm form = LinkForm::memory;  // of what is no splat
 };
 
 // Accumulators [col, col + n) of a column as its output.
