@@ -27,9 +27,9 @@ constexpr double kStepNanoseconds = 0.04, kByteNanoseconds = 0.03;
 constexpr int64_t kStreamBytes = 16 << 20, kLeastStreamBytes = 256 << 10;
 // Partial sums of columns that several threads merge.
 constexpr int64_t kSharedCells = 1 << 15;
-// Operands of fewer elements are probably in a cache: fetching them again takes
-// as long as the work.
-constexpr int64_t kPrefetchElements = 1 << 20;
+// Operands of fewer elements are probably in a cache, if only the last: what is
+// fetched ahead then costs more than waiting for it.
+constexpr int64_t kPrefetchElements = 1 << 22;
 
 // What calls that run together read and write.
 struct Traffic {
