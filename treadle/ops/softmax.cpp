@@ -7,6 +7,7 @@
 namespace treadle {
 
 Specs Softmax::infer(std::span<const Spec> in) const { return {in[0]}; }
+Specs LogSoftmax::infer(std::span<const Spec> in) const { return {in[0]}; }
 
 namespace {
 
@@ -20,6 +21,14 @@ array jacobian_times(const Softmax& op, const array& y, const array& v) {
   Dtype work = working(op, y.dtype());
   array p = astype(y, work), d = astype(v, work);
   return astype(p * (d - sum(p * d, op.axes, true)), y.dtype());
+}
+
+// The op on arrays with the mapped axis in front.
+template <class Op>
+Mapped in_front(Op op, const Arrays& x, std::span<const int> mapped) {
+  for (int& a : op.axes) ++a;
+  return {{record(std::move(op), {moveaxis(x[0], mapped[0], 0)}, resolve({}))},
+          {0}};
 }
 
 }  // namespace
@@ -42,17 +51,42 @@ Arrays Softmax::vjp(const Arrays&,
 }
 
 Mapped Softmax::vmap(const Arrays& x, std::span<const int> mapped) const {
-  Softmax op;
-  op.precise = precise;
-  for (int a : axes) op.axes.push_back(a + 1);
-  return {{record(std::move(op), {moveaxis(x[0], mapped[0], 0)}, resolve({}))},
-          {0}};
+  return in_front(*this, x, mapped);
 }
 
 Arrays Softmax::expand(const Arrays& x) const {
   array v = astype(x[0], working(*this, x[0].dtype()));
   array e = exp(v - stop_gradient(max(v, axes, true)));
   return {astype(e / sum(e, axes, true), x[0].dtype())};
+}
+
+// y = x - logsumexp(x), so dy = dx - sum(exp(y) dx).
+Arrays LogSoftmax::jvp(const Arrays&,
+                       const Arrays& y,
+                       const Arrays& t,
+                       Argnums) const {
+  if (t[0].null()) return {array()};
+  return {t[0] - sum(exp(y[0]) * t[0], axes, true)};
+}
+
+Arrays LogSoftmax::vjp(const Arrays&,
+                       const Arrays& y,
+                       const Arrays& ct,
+                       Argnums) const {
+  if (ct[0].null()) return {array()};
+  const array log = is_complex(y[0].dtype()) ? conjugate(y[0]) : y[0];
+  return {ct[0] - exp(log) * sum(ct[0], axes, true)};
+}
+
+Mapped LogSoftmax::vmap(const Arrays& x, std::span<const int> mapped) const {
+  return in_front(*this, x, mapped);
+}
+
+Arrays LogSoftmax::expand(const Arrays& x) const {
+  if (is_complex(x[0].dtype())) return {x[0] - logsumexp(x[0], axes, true)};
+  // Shifted first: added to a large maximum the normaliser would round away.
+  const array shifted = x[0] - stop_gradient(max(x[0], axes, true));
+  return {shifted - log(sum(exp(shifted), axes, true))};
 }
 
 array softmax(const array& x,
@@ -69,9 +103,11 @@ array softmax(const array& x,
 }
 
 array log_softmax(const array& x, const AxisArg& axis, StreamOrDevice s) {
-  Axes axes = axis.resolve("log_softmax", x.shape().size());
+  LogSoftmax op;
+  op.axes = axis.resolve("log_softmax", x.shape().size());
   array v = astype(x, at_least_float(x.dtype()), s);
-  return subtract(v, logsumexp(v, axes, true, s), s);
+  if (v.size() == 0) return v;
+  return record(std::move(op), {v}, resolve(s));
 }
 
 }  // namespace treadle

@@ -20,6 +20,16 @@ struct Softmax : OpBase<Softmax, OpKind::composite> {
   Arrays expand(const Arrays& x) const override;
 };
 
+// x - logsumexp(x) over `axes` (sorted), of x - max(x).
+struct LogSoftmax : OpBase<LogSoftmax, OpKind::composite> {
+  static constexpr std::string_view op_name = "log_softmax";
+  Axes axes;
+
+  auto fields() const { return std::tie(axes); }
+  TREADLE_RULES
+  Arrays expand(const Arrays& x) const override;
+};
+
 // Positive numbers that add up to 1 over the axes; integers become float32.
 array softmax(const array& x,
               const AxisArg& axis = {},
