@@ -119,7 +119,7 @@ AdafactorStep adafactor_update(ArraySpan gradients,
     if (g.ndim() >= 2) {
       s.row = average(s.row, mean(squares, -1) + o.eps1);
       s.column = average(s.column, mean(squares, -2) + o.eps1);
-      const array shares = mean(square(g * expand_dims(rsqrt(s.row), -1)), -2);
+      const array shares = mean(squares * expand_dims(1 / s.row, -1), -2);
       u = factored(g, s.row, s.column, shares);
     } else {
       s.full = average(s.full, squares + o.eps1);

@@ -1,6 +1,7 @@
 // Vector code of reductions. A run goes through four vectors of partial results
 // and then a tree. Float sums are kept in double from the third addition on, so
 // that sums of any length are as good as one rounding.
+#include <algorithm>
 #include <cmath>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -187,6 +188,48 @@ void add(size_t rows, size_t n, void* acc, const void* in) {
   }
 }
 
+// Up to four rows are added as floats, their sums to doubles, as in float_sum.
+void float_sum_add(size_t rows, size_t n, void* acc, const void* in) {
+  const Tag<float> d;
+  const Tag<double> dd;
+  const hn::Rebind<float, Tag<double>> dh;
+  const size_t half = hn::Lanes(dd);
+  const float* x = static_cast<const float*>(in);
+  double* a = static_cast<double*>(acc);
+  // From `load(row)` on, calls take(sum) for four rows, then two, then one.
+  const auto fours = [rows](const auto& load, const auto& take) HWY_ATTR {
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      take(hn::Add(hn::Add(load(r), load(r + 1)),
+                   hn::Add(load(r + 2), load(r + 3))));
+    }
+    if (rows - r >= 2) {
+      take(hn::Add(load(r), load(r + 1)));
+      r += 2;
+    }
+    if (r < rows) take(load(r));
+  };
+  size_t i = 0;
+  for (; i + 2 * half <= n; i += 2 * half) {
+    auto lo = hn::LoadU(dd, a + i), hi = hn::LoadU(dd, a + i + half);
+    fours([&](size_t r) HWY_ATTR { return hn::LoadU(d, x + r * n + i); },
+          [&](Raw<float> v) HWY_ATTR {
+            lo = hn::Add(lo, hn::PromoteTo(dd, hn::LowerHalf(dh, v)));
+            hi = hn::Add(hi, hn::PromoteTo(dd, hn::UpperHalf(dh, v)));
+          });
+    hn::StoreU(lo, dd, a + i);
+    hn::StoreU(hi, dd, a + i + half);
+  }
+  for (size_t m; i < n; i += m) {
+    m = std::min(half, n - i);
+    auto sum = load_some(dd, a + i, m);
+    fours([&](size_t r) HWY_ATTR { return load_some(dh, x + r * n + i, m); },
+          [&](hn::Vec<decltype(dh)> v)
+              HWY_ATTR { sum = hn::Add(sum, hn::PromoteTo(dd, v)); });
+    store_some(sum, dd, a + i, m);
+  }
+}
+
 // Double accumulators take floats.
 template <class Op>
 void add_wide(size_t rows, size_t n, void* acc, const void* in) {
@@ -231,7 +274,7 @@ void fill_lane(LaneTable* t, plan::Lane lane) {
   prod.rows = rows<Prod<T>, T>;
   prod.fold = fold<Prod<T>, Prod<A>, T, A>;
   if constexpr (std::is_same_v<T, float>) {
-    sum.add = add_wide<Sum<double>>;
+    sum.add = float_sum_add;
     prod.add = add_wide<Prod<double>>;
   } else {
     sum.add = add<Sum<T>, T>;
