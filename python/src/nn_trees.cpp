@@ -8,8 +8,10 @@
 
 #include <fmt/format.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "treadle/base/error.h"
+#include "treadle/base/listing.h"
 #include "treadle/graph/record.h"
 #include "treadle/nn/modules/observe.h"
 #include "treadle/transforms/compile.h"
@@ -307,6 +309,11 @@ void bind_nn_trees(nb::module_& m) {
       "modules_entered",
       [] { return entered().size(); },
       "How many names hold on this thread.");
+  m.def(
+      "some_of",
+      [](const std::vector<std::string>& names) { return some_of(names); },
+      "names"_a,
+      "The first names, and how many there are.");
   m.def("next_node",
         &next_seq,
         "The number of the next operation that is recorded.");

@@ -401,6 +401,18 @@ void bind_optimizers(nb::module_& core) {
       "The number of the key that takes a parameter at a path; None for none.");
 
   m.def(
+      "check_keys",
+      [](std::string_view op,
+         const std::vector<std::string>& keys,
+         const std::vector<std::string>& paths) {
+        check_keys(op, keys, paths);
+      },
+      "op"_a,
+      "keys"_a,
+      "paths"_a,
+      "Raises ValueError for the first key that covers none of the paths.");
+
+  m.def(
       "clip_grad_norm",
       [](const Arrays& gradients, double max_norm) {
         ClippedArrays clipped = clip_grad_norm(gradients, max_norm);

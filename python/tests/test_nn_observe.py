@@ -46,6 +46,22 @@ def test_outputs_are_captured_by_path():
     assert not outputs and type(model.first) is nn.Linear
 
 
+def test_a_pattern_without_a_module_is_an_error():
+    model, expected = Model(), r"^\[hooks\] no module is at 'layer\.\*'; there are '', .*\(9 in all\)\.$"
+    with pytest.raises(ValueError, match=expected), nn.capture(model, ["first", "layer.*"]):
+        pass
+    assert type(model.first) is nn.Linear
+
+
+def test_a_module_at_two_paths_is_watched_by_either():
+    shared = nn.Linear(2, 2)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    for path in ("layers.0", "layers.2"):
+        with nn.capture(model, path) as outputs:
+            model(mx.zeros((1, 2)))
+        assert list(outputs) == [path] and len(outputs[path]) == 2
+
+
 def test_other_modules_of_the_class_are_not_watched():
     one, other = nn.Linear(2, 2), nn.Linear(2, 2)
     with nn.capture(one) as outputs:

@@ -507,6 +507,25 @@ def test_groups_that_cannot_be_served_are_errors():
         optim.MultiOptimizer([optim.Adam()]).add_group("a", learning_rate=0.1)
 
 
+def test_groups_without_a_parameter_are_errors_of_the_next_step():
+    optimizer = optim.SGD(1.0).add_group("layer", learning_rate=2.0)
+    with pytest.raises(
+        ValueError, match=r"^\[SGD\] no parameter is at 'layer'; there are 'encoder\.weight', 'encoder\.b"
+    ):
+        moved(optimizer)
+    assert optimizer.step.item() == 0
+
+    # Frozen parameters count, and so does the rest.
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    model.layers[0].freeze()
+    optimizer = optim.SGD(1.0).add_group("layers.0", learning_rate=2.0).add_group("default", learning_rate=3.0)
+    step = nn.value_and_grad(model, lambda x: mx.square(model(x)).sum())
+    optimizer.update(model, step(mx.ones((1, 2)))[1])
+    optimizer.add_group("*.wait", learning_rate=2.0)
+    with pytest.raises(ValueError, match=r"'\*\.wait'; there are 'layers\.0\.weight'"):
+        optimizer.update(model, step(mx.ones((1, 2)))[1])
+
+
 def test_the_learning_rate_can_be_set_to_a_schedule():
     optimizer = optim.SGD(1.0)
     assert moved(optimizer)[0] == 1

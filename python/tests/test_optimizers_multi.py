@@ -82,6 +82,16 @@ def test_a_dict_must_take_every_trainable_parameter():
         optim.MultiOptimizer({"encoder": optim.SGD(1.0)}).init(Model().parameters())
 
 
+def test_each_key_of_a_dict_must_have_a_parameter():
+    with pytest.raises(
+        ValueError, match=r"\[MultiOptimizer\] no parameter is at 'encode'; there are 'encoder\.weight'"
+    ):
+        optim.MultiOptimizer({"encode": optim.SGD(1.0), "*": optim.SGD(1.0)}, Model())
+    model = Model()
+    model.encoder.freeze()
+    optim.MultiOptimizer({"encoder": optim.SGD(1.0), "*": optim.SGD(1.0)}, model)
+
+
 def test_state_and_learning_rate_are_those_of_the_parts():
     model = Model()
     optimizer = optim.MultiOptimizer({"encoder": optim.Adam(1e-3), "decoder": optim.SGD(0.5)}, model)

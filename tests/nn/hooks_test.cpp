@@ -11,6 +11,7 @@ namespace treadle::nn {
 namespace {
 
 using test::message_of;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -82,6 +83,18 @@ TEST(Capture, SaysWhatThereIs) {
   model(zeros({1, 3}));
   EXPECT_THAT(message_of([&] { outputs["first"]; }),
               HasSubstr("'first'; there are: layers.0.linear"));
+}
+
+TEST(Capture, APatternWithoutAModuleIsAnError) {
+  Model model;
+  EXPECT_THAT(message_of([&] {
+                Capture(model, {"first", "layer.*"});
+              }),
+              AllOf(HasSubstr("[Hooks] no module is at 'layer.*'; there are "),
+                    HasSubstr("'layers.1.norm', "),
+                    HasSubstr(", ... (9 in all).")));
+  // Nobody watches after it.
+  model(zeros({1, 3}));
 }
 
 TEST(Capture, EndsWithItsScopeAndWatchesThisModelOnly) {

@@ -141,6 +141,25 @@ TEST(Optimizer, RefusesGroupsThatItCannotServe) {
               HasSubstr("add groups to the optimizers"));
 }
 
+TEST(Optimizer, GroupsWithoutAParameterAreErrorsOfTheNextStep) {
+  SGD o(1);
+  o.add_group("layer", {.learning_rate = 2});
+  const Tree p = zeros_like_model();
+  EXPECT_THAT(message_of([&] { o.apply_gradients(p, p); }),
+              HasSubstr("[add_group] no parameter is at 'layer'; there are "
+                        "'encoder.weight', 'encoder.bias', 'layers.0."));
+  EXPECT_EQ(o.step().item<int>(), 0);
+  // Parameters without a gradient count, and so does the rest.
+  SGD some(1);
+  some.add_group("encoder", {.learning_rate = 2})
+      .add_group("default", {.learning_rate = 3});
+  const Tree gradients = Tree::map({{"layers", p.at("layers")}});
+  some.apply_gradients(gradients, p);
+  some.add_group("*.wait", {.learning_rate = 2});
+  EXPECT_THAT(message_of([&] { some.apply_gradients(gradients, p); }),
+              HasSubstr("no parameter is at '*.wait'"));
+}
+
 struct Refusing : Signs {
   using Signs::Signs;
   array apply_single(const array&, const array&, Tree&) override {

@@ -76,6 +76,14 @@ TEST(MultiOptimizer, NamesParametersThatNobodyTakes) {
   EXPECT_THROW(MultiOptimizer({sgd(1), sgd(2)}), std::invalid_argument);
 }
 
+TEST(MultiOptimizer, NamesKeysWithoutParameters) {
+  EXPECT_THAT(message_of([] {
+                MultiOptimizer({{"encode", sgd(1)}, {"*", sgd(1)}}, model());
+              }),
+              HasSubstr("[MultiOptimizer] no parameter is at 'encode'; there "
+                        "are 'encoder.weight', "));
+}
+
 TEST(MultiOptimizer, HoldsTheStatesOfItsParts) {
   MultiOptimizer o({{"encoder", std::make_shared<Adam>(1e-3)},
                     {"default", std::make_shared<Lion>(0.5)}},

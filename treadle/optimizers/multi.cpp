@@ -58,8 +58,9 @@ MultiOptimizer::MultiOptimizer(
   owner_ = [keys = names_](const std::string& path, const array&) {
     return key_of(keys, path);
   };
-  std::vector<std::string> lost;
+  std::vector<std::string> paths, lost;
   for (const auto& [path, a] : parameters.flatten()) {
+    paths.push_back(path);
     if (!owner_(path, a)) lost.push_back(path);
   }
   if (!lost.empty()) {
@@ -69,6 +70,7 @@ MultiOptimizer::MultiOptimizer(
                         fmt::join(lost, ", "),
                         fmt::join(names_, ", ")));
   }
+  check_keys("MultiOptimizer", names_, paths);
 }
 
 std::vector<size_t> MultiOptimizer::owners(const Tree& tree) const {

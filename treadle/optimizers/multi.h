@@ -32,7 +32,8 @@ class MultiOptimizer : public Optimizer {
   // Each parameter goes to the optimizer whose key is the longest among those
   // that are its path or a beginning of it, such as "encoder" or "layers.0"; a
   // key may hold * and ?, and "*" or "default" takes the rest. Throws
-  // std::invalid_argument, listing them, when parameters match no key.
+  // std::invalid_argument, listing them, when parameters match no key, and for
+  // a key without parameters.
   MultiOptimizer(std::vector<std::pair<std::string, Part>> by_path,
                  const Tree& parameters);
 

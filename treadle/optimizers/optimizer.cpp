@@ -187,6 +187,7 @@ Tree Optimizer::apply_gradients(const Tree& gradients, const Tree& parameters) {
         batch.parameters.push_back(p.leaf());
         batch.paths.push_back(path);
       });
+  check_groups(parameters);
   init(gradients);
   schedule_rates();  // before entries of the state are pointed at
   const Tree taken = step();
@@ -206,6 +207,15 @@ Tree Optimizer::apply_gradients(const Tree& gradients, const Tree& parameters) {
     state_["step"] = taken;  // a step that fails is none
     throw;
   }
+}
+
+void Optimizer::check_groups(const Tree& parameters) {
+  if (checked_groups_ == groups_.size()) return;
+  std::vector<std::string> keys, paths;
+  for (const NamedGroup& group : groups_) keys.push_back(group.paths);
+  for (const auto& [path, a] : parameters.flatten()) paths.push_back(path);
+  check_keys("add_group", keys, paths);
+  checked_groups_ = groups_.size();
 }
 
 void Optimizer::schedule_rates() {

@@ -48,7 +48,7 @@ class Optimizer {
   // or holds * and ?, as in "*.bias". Where several groups name a parameter,
   // each of its two values is that of the longest `paths` which gives it.
   // Throws std::invalid_argument for a value that the optimizer itself does not
-  // have.
+  // have; the next step does where there is no parameter at `paths`.
   struct Group {
     std::optional<Rate> learning_rate = {};
     std::optional<double> weight_decay = {};
@@ -109,12 +109,14 @@ class Optimizer {
   // Which of the groups gives each path its rate, and which its weight decay.
   std::vector<std::pair<size_t, size_t>> owners(
       const std::vector<std::string>& paths) const;
+  void check_groups(const Tree& parameters);
   void schedule_rates();
   Arrays apply_by_group(const Batch& batch);
 
   Tree state_ = Tree::map();
   Schedule schedule_;
   std::vector<NamedGroup> groups_;
+  size_t checked_groups_ = 0;  // of which parameters are known
 };
 
 // An optimizer whose rule takes all parameters in one call. A class derived

@@ -1,5 +1,12 @@
 #include "treadle/optimizers/paths.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "treadle/base/error.h"
+#include "treadle/base/listing.h"
+
 namespace treadle::optimizers {
 
 namespace {
@@ -43,6 +50,22 @@ std::optional<size_t> key_of(std::span<const std::string> keys,
     }
   }
   return best ? best : rest;
+}
+
+void check_keys(std::string_view op,
+                std::span<const std::string> keys,
+                std::span<const std::string> paths) {
+  for (const std::string& key : keys) {
+    const auto covered = [&](const std::string& path) {
+      return covers(key, path);
+    };
+    if (key == "*" || key == "default" || std::ranges::any_of(paths, covered)) {
+      continue;
+    }
+    invalid(op,
+            fmt::format(
+                "no parameter is at '{}'; there are {}.", key, some_of(paths)));
+  }
 }
 
 }  // namespace treadle::optimizers

@@ -17,4 +17,10 @@ bool covers(std::string_view key, std::string_view path);
 std::optional<size_t> key_of(std::span<const std::string> keys,
                              std::string_view path);
 
+// Throws std::invalid_argument for the first key, other than "*" and "default",
+// that covers none of the paths.
+void check_keys(std::string_view op,
+                std::span<const std::string> keys,
+                std::span<const std::string> paths);
+
 }  // namespace treadle::optimizers

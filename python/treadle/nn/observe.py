@@ -7,6 +7,22 @@ from treadle._core import _nn
 from treadle.utils import tree_flatten, tree_map
 
 
+def _at(model, patterns):
+    """(path, module) for the modules that a pattern fits, each once; ValueError for a pattern without any."""
+    from fnmatch import fnmatchcase  # with re, a tenth of the time to import Treadle
+
+    modules = model.named_modules()
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path, _ in modules):
+            paths = _nn.some_of([path for path, _ in modules])
+            raise ValueError(f"[hooks] no module is at '{pattern}'; there are {paths}.")
+    found = {}
+    for path, module in modules:
+        if any(fnmatchcase(path, p) for p in patterns):
+            found.setdefault(id(module), (path, module))
+    return list(found.values())
+
+
 @contextlib.contextmanager
 def hooks(model, hook, pattern="*", before=None):
     """Calls ``hook(path, module, output)`` after each call of a module below ``model``, in the scope of a ``with``.
@@ -19,16 +35,15 @@ def hooks(model, hook, pattern="*", before=None):
         hook (callable): What it returns replaces the output, unless it is None.
         pattern (str or list[str]): Paths to watch, with ``*`` (also over dots), ``?`` and ``[...]``. Default: all.
         before (callable, optional): Is called before, ``before(path, module, args)``.
-    """
-    from fnmatch import fnmatchcase  # with re, a tenth of the time to import Treadle
 
-    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    Raises:
+        ValueError: When a pattern fits no module.
+    """
+    watched = _at(model, [pattern] if isinstance(pattern, str) else list(pattern))
     changed = []
 
     def watch(path, module):
         kind = type(module)
-        if not any(fnmatchcase(path, p) for p in patterns) or not callable(module):
-            return
 
         def call(self, *args, **kwargs):
             if before is not None:
@@ -43,10 +58,8 @@ def hooks(model, hook, pattern="*", before=None):
         changed.append((module, kind))
 
     try:
-        seen = set()
-        for path, module in model.named_modules():
-            if id(module) not in seen:
-                seen.add(id(module))
+        for path, module in watched:
+            if callable(module):
                 watch(path, module)
         yield model
     finally:

@@ -22,6 +22,7 @@ class Optimizer:
         self._state = {"step": mx.array(0, mx.uint64)}
         self._schedulers = dict(schedulers or {})
         self._groups = []  # (paths, learning rate or None, weight decay or None)
+        self._checked_groups = 0  # of which parameters are known
 
     def update(self, model, gradients):
         """Applies gradients to a model and gives it the new parameters.
@@ -69,6 +70,8 @@ class Optimizer:
             self._check_places(gradients, parameters)
             self.init(gradients)  # of parameters that were frozen until now
             places = zip_leaves(gradients, parameters, self.state)
+        if self._checked_groups < len(self._groups):
+            self._check_groups(parameters)
         for name, schedule in self._schedulers.items():
             self.state[name] = schedule(self.step)
         if self._groups:
@@ -98,6 +101,10 @@ class Optimizer:
 
         Returns:
             The optimizer.
+
+        Raises:
+            ValueError: For a value that the optimizer itself does not have; from the next step, when no parameter is
+                at ``paths``.
         """
         name = type(self).__name__
         if learning_rate is None and weight_decay is None:
@@ -110,6 +117,11 @@ class Optimizer:
             self.state.setdefault("group_rates", []).append(self._rate_now(learning_rate))
         self._groups.append((paths, learning_rate, weight_decay))
         return self
+
+    def _check_groups(self, parameters):
+        paths = parameter_paths(parameters)
+        _rules.check_keys(type(self).__name__, [paths for paths, _, _ in self._groups], paths)
+        self._checked_groups = len(self._groups)
 
     def _rate_now(self, rate):
         return rate(self.step) if callable(rate) else mx.array(rate)
@@ -222,6 +234,12 @@ class Optimizer:
             self.state[name] = value(self.step)
         else:
             self.state[name] = mx.array(value)
+
+
+def parameter_paths(parameters):
+    """The paths of all parameters of a model, also frozen ones, or of a tree."""
+    tree = parameters.parameters() if hasattr(parameters, "parameters") else parameters
+    return [path for path, _ in tree_flatten(tree)]
 
 
 def _grown(state, parameters):

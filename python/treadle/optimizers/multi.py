@@ -1,7 +1,7 @@
 """MultiOptimizer: several optimizers, each for a part of the parameters."""
 
 from treadle._core import _optimizers as _rules
-from treadle.optimizers.base import Optimizer
+from treadle.optimizers.base import Optimizer, parameter_paths
 from treadle.utils import ClippedGrads, tree_flatten, tree_map_with_path, tree_unflatten
 
 
@@ -24,7 +24,7 @@ class MultiOptimizer(Optimizer):
         optimizers (list or dict): The optimizers, or paths with an optimizer for each.
         filters (list[callable] or Module): For a list: functions of a path and a gradient, one less than optimizers.
             The first that returns true decides; the last optimizer takes the rest. For a dict: the model, all of whose
-            trainable parameters must match a key.
+            trainable parameters must match a key, and each key a parameter.
     """
 
     def __init__(self, optimizers, filters=()):
@@ -38,6 +38,7 @@ class MultiOptimizer(Optimizer):
                 raise ValueError("[MultiOptimizer] got no optimizers; expected at least one.")
             if filters:
                 self._check_covered(filters.trainable_parameters())
+                _rules.check_keys("MultiOptimizer", self.names, parameter_paths(filters))
             return
         if len(filters) != len(optimizers) - 1:
             raise ValueError(

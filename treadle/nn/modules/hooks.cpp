@@ -6,6 +6,8 @@
 #include <fmt/ranges.h>
 #include <fnmatch.h>
 
+#include "treadle/base/listing.h"
+
 namespace treadle::nn {
 
 namespace {
@@ -59,13 +61,22 @@ std::pair<array, array> Call::operator()(
 
 Hooks::Hooks(Module& model, Hook hook, std::vector<std::string> patterns)
     : hook_(std::move(hook)) {
-  const auto fits = [&](const std::string& path) {
-    return std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) {
-      return fnmatch(p.c_str(), path.c_str(), 0) == 0;
-    });
-  };
+  std::vector<bool> found(patterns.size());
+  std::vector<std::string> paths;
   for (const auto& [path, module] : model.named_modules()) {
-    if (fits(path)) paths_.emplace(module, path);
+    paths.push_back(path);
+    for (size_t i = 0; i < patterns.size(); ++i) {
+      if (fnmatch(patterns[i].c_str(), path.c_str(), 0) != 0) continue;
+      paths_.emplace(module, path);
+      found[i] = true;
+    }
+  }
+  for (size_t i = 0; i < patterns.size(); ++i) {
+    if (found[i]) continue;
+    invalid("Hooks",
+            fmt::format("no module is at '{}'; there are {}.",
+                        patterns[i],
+                        some_of(paths)));
   }
   watching.push_back(this);
 }

@@ -53,9 +53,9 @@ using Hook = std::function<void(
 // In its scope, on its thread, `hook` is called after each call of a module
 // below `model` (which is "" itself) whose path fits one of the patterns, with
 // * (also over dots), ? and [...]. Only these very modules are watched, not
-// their copies; none may be replaced or destroyed meanwhile. Compiled functions
-// call their modules only while they are traced. Later hooks run after earlier
-// ones.
+// their copies; none may be replaced or destroyed meanwhile. A pattern that
+// fits no path throws std::invalid_argument. Compiled functions call their
+// modules only while they are traced. Later hooks run after earlier ones.
 class Hooks {
  public:
   Hooks(Module& model, Hook hook, std::vector<std::string> patterns = {"*"});
