@@ -12,6 +12,8 @@ A digit makes another of the kind: `v2`. Options: `half` (in bfloat16 too), `n=2
 """
 
 import os
+import re
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,6 +121,27 @@ def cotangent(shape):
     return rng(2).standard_normal(shape, dtype=np.float32)
 
 
+def weight(name, shape):
+    """A layer's parameter, the same in every peer that calls it so; weights of norms are near 1."""
+    values = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape, dtype=np.float32)
+    if len(shape) == 1:
+        return values * np.float32(0.1) + np.float32(name.endswith("weight"))
+    return values * np.float32(shape[-1] ** -0.5)
+
+
+def drawn_alike(case):
+    """Whether peers are given the same parameters, and so may be compared: in rows that JAX has no part in."""
+    return "unchecked" not in case.row.options and case.row.cells[2] == "-"
+
+
+def compared(case, leaves):
+    """What peers are compared by of a layer's results: parameters are split in other ways, so not their gradients."""
+    if not case.gradient:
+        return leaves
+    inputs = sum(is_float(a) for a in data(case).values())
+    return [leaves[0], *leaves[len(leaves) - inputs :]]
+
+
 class Mlx:
     """MLX's API: MLX itself and what has its modules."""
 
@@ -148,6 +171,12 @@ class Mlx:
         model = eval(make, self.names) if make else None
         if model is not None and case.dtype == "bf16":
             model.set_dtype(mx.bfloat16)
+        if model is not None and drawn_alike(case):
+            names = self.m.utils.tree_flatten(model.trainable_parameters())
+            alike = lambda name: name.replace("self_attention.", "attention.")
+            model.load_weights(
+                [(k, mx.array(weight(alike(k), a.shape)).astype(a.dtype)) for k, a in names], strict=False
+            )
         run = function(call, ["m", *arrays], self.names)
         if not case.gradient:
             return self.op(lambda *a: run(model, *a), list(arrays.values()))
@@ -205,6 +234,8 @@ class Torch:
         model = eval(make, self.names) if make else None
         if model is not None and case.dtype == "bf16":
             model.bfloat16()
+        if model is not None and drawn_alike(case):
+            self.draw(model)
         run = function(call, ["m", *arrays], self.names)
         if not case.gradient:
 
@@ -223,6 +254,26 @@ class Torch:
             return [out, torch.autograd.grad(out, wanted, g, allow_unused=True)]
 
         return step
+
+    def draw(self, model):
+        """Parameters as weight() gives them under MLX's names; biases of attention, which MLX lacks, are 0."""
+        for name, parameter in model.named_parameters():
+            for theirs, ours in (
+                ("self_attn", "attention"),
+                ("multihead_attn", "cross_attention"),
+                (r"norm(\d?)", r"ln\1"),
+            ):
+                name = re.sub(rf"\b{theirs}\.", rf"{ours}.", name)
+            around, _, last = name.rpartition(".")
+            dims = parameter.shape
+            if last == "in_proj_weight":
+                parts = [f"{around}.{part}_proj.weight" for part in ("query", "key", "value")]
+                values = np.concatenate([weight(part, (dims[0] // 3, dims[1])) for part in parts])
+            elif "attention." in name and last.endswith("bias"):
+                values = np.zeros(dims, np.float32)
+            else:
+                values = weight(name, tuple(dims))
+            parameter.data.copy_(self.torch.from_numpy(values))
 
     def flat(self, out):
         if isinstance(out, (list, tuple)):
@@ -300,4 +351,9 @@ def build(lib, case):
     else:
         text = text or f"{lib.default.format(row.name)}({', '.join(arrays)})"
         step = lib.op(function(text, arrays, lib.names), list(arrays.values()))
-    return step, (lambda out: sample(lib.flat(out)) if checked else []), size
+
+    def value(out):
+        leaves = lib.flat(out) if checked else []
+        return sample(compared(case, leaves) if leaves and case.table == "layers" else leaves)
+
+    return step, value, size
