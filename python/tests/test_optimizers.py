@@ -339,6 +339,26 @@ def test_a_step_that_fails_leaves_nothing_behind(wrong):
 
 
 @pytest.mark.parametrize("make", [lambda: optim.Adam(1e-2), lambda: optim.MultiOptimizer([optim.Adam(1e-2)])])
+def test_states_that_do_not_fit_are_named():
+    p = {"a": {"w": mx.ones((3, 2))}}
+    lion = optim.Lion()
+    lion.init(p)
+    for kind, name in ((optim.AdaDelta, "v"), (optim.Adafactor, "exp_avg_sq_row")):
+        optimizer = kind()
+        optimizer.state = lion.state
+        with pytest.raises(ValueError, match=rf"the state of 'a\.w' has no '{name}'"):
+            optimizer.apply_gradients(p, p)
+    lion.state["a"]["w"]["m"] = mx.zeros((1, 2))
+    with pytest.raises(ValueError, match=r"the state of 'a\.w' has a \(1, 2\) as 'm'; expected one of shape \(3, 2\)"):
+        lion.apply_gradients(p, p)
+
+
+@pytest.mark.parametrize("gradient", [None, {"z": mx.ones(2)}, [mx.ones(2)], "text"])
+def test_a_gradient_that_is_no_array_is_named(gradient):
+    with pytest.raises(ValueError, match=r"gradient (of|for) 'a\.w"):
+        optim.Adam().apply_gradients({"a": {"w": gradient}}, {"a": {"w": mx.ones((3, 2))}})
+
+
 def test_parameters_that_are_unfrozen_later_get_their_state(make):
     model, optimizer = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1)), make()
     model.layers[0].freeze()
@@ -503,6 +523,9 @@ def test_groups_that_cannot_be_served_are_errors():
         optim.AdamW().add_group("a")
     with pytest.raises(ValueError, match="chooses its own"):
         optim.Adafactor().add_group("a", learning_rate=0.1)
+    with pytest.raises(ValueError, match="chooses its own unless relative_step is false"):
+        optim.Adafactor(0.1).add_group("a", learning_rate=0.1)
+    assert optim.Adafactor(0.1, relative_step=False).add_group("a", learning_rate=0.1)
     with pytest.raises(ValueError, match="add groups to the optimizers"):
         optim.MultiOptimizer([optim.Adam()]).add_group("a", learning_rate=0.1)
 

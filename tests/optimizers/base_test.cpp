@@ -136,6 +136,10 @@ TEST(Optimizer, RefusesGroupsThatItCannotServe) {
   EXPECT_THAT(
       message_of([&] { adafactor.add_group("a", {.learning_rate = 1}); }),
       HasSubstr("chooses its own"));
+  Adafactor relative(0.1);
+  EXPECT_THAT(
+      message_of([&] { relative.add_group("a", {.learning_rate = 1}); }),
+      HasSubstr("chooses its own unless relative_step is false"));
   MultiOptimizer multi({std::make_shared<SGD>(1)});
   EXPECT_THAT(message_of([&] { multi.add_group("a", {.learning_rate = 1}); }),
               HasSubstr("add groups to the optimizers"));
@@ -158,6 +162,25 @@ TEST(Optimizer, GroupsWithoutAParameterAreErrorsOfTheNextStep) {
   some.add_group("*.wait", {.learning_rate = 2});
   EXPECT_THAT(message_of([&] { some.apply_gradients(gradients, p); }),
               HasSubstr("no parameter is at '*.wait'"));
+}
+
+TEST(Optimizer, StatesThatDoNotFitAreNamed) {
+  const Tree p = zeros_like_model();
+  Lion lion;
+  lion.init(p);
+  AdaDelta other;
+  other.set_state(lion.state());
+  EXPECT_THAT(message_of([&] { other.apply_gradients(p, p); }),
+              HasSubstr("the state of 'encoder.weight' has no 'v'"));
+  Adafactor matrix;
+  matrix.set_state(lion.state());
+  EXPECT_THAT(message_of([&] { matrix.apply_gradients(p, p); }),
+              HasSubstr("the state of 'encoder.weight' has no 'exp_avg_sq"));
+  Tree state = lion.state();
+  state["encoder"]["bias"]["m"] = Tree(zeros({7}));
+  lion.set_state(state);
+  EXPECT_THAT(message_of([&] { lion.apply_gradients(p, p); }),
+              HasSubstr("the state of 'encoder.bias' has a (7) as 'm'"));
 }
 
 struct Refusing : Signs {

@@ -96,13 +96,34 @@ std::ostream& operator<<(std::ostream& out, const Schedule& schedule) {
 
 Arrays Optimizer::Batch::get(std::string_view name) const {
   Arrays out;
-  for (const Tree* s : states) out.push_back(s->at(name).leaf());
+  for (size_t i = 0; i < states.size(); ++i) {
+    const Tree* entry = states[i]->find(name);
+    check_state(paths[i], name, entry, parameters[i].shape());
+    out.push_back(entry->leaf());
+  }
   return out;
 }
 
 void Optimizer::Batch::set(std::string_view name, Arrays values) const {
   for (size_t i = 0; i < states.size(); ++i)
     (*states[i])[name] = Tree(std::move(values[i]));
+}
+
+void check_state(const std::string& path,
+                 std::string_view name,
+                 const Tree* entry,
+                 const Shape& shape) {
+  if (entry && entry->is_leaf() && entry->leaf().shape() == shape) return;
+  invalid(
+      "apply_gradients",
+      fmt::format("the state of '{}' has {} '{}'; expected one of shape {}. "
+                  "Is it the state of another optimizer or model?",
+                  path,
+                  entry && entry->is_leaf()
+                      ? "a " + to_string(entry->leaf().shape()) + " as"
+                      : "no",
+                  name,
+                  to_string(shape)));
 }
 
 Optimizer::Batch Optimizer::Batch::part(

@@ -140,6 +140,13 @@ class RuleOptimizer : public Optimizer {
   const std::type_info* whole_ = nullptr;
 };
 
+// Throws std::invalid_argument unless the entry of a parameter's state is there
+// with that shape.
+void check_state(const std::string& path,
+                 std::string_view name,
+                 const Tree* entry,
+                 const Shape& shape);
+
 // The optimizer's state as state of a compiled function. All parameters must
 // have their state: call init(parameters) first. The optimizer must outlive it.
 CapturedState captured(Optimizer& optimizer);

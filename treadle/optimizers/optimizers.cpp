@@ -231,6 +231,16 @@ Adafactor::Adafactor(const Rate& learning_rate, AdafactorOptions options)
   takes_all();
 }
 
+Optimizer& Adafactor::add_group(std::string paths, Group values) {
+  if (values.learning_rate && options_.relative_step) {
+    invalid("add_group",
+            fmt::format("'{}' is given a learning rate, but this optimizer "
+                        "chooses its own unless relative_step is false.",
+                        paths));
+  }
+  return Optimizer::add_group(std::move(paths), std::move(values));
+}
+
 Tree Adafactor::init_single(const array& parameter) const {
   Tree t = Tree::map();
   const Shape& shape = parameter.shape();
@@ -255,7 +265,11 @@ Arrays Adafactor::rule(const Batch& b) {
     if (!value.null()) t[name] = value;
   };
   std::vector<AdafactorState> states;
-  for (const Tree* t : b.states) {
+  for (size_t i = 0; i < b.states.size(); ++i) {
+    const Tree* t = b.states[i];
+    for (const auto& [name, zero] : init_single(b.parameters[i]).flatten()) {
+      check_state(b.paths[i], name, t->find(name), zero.shape());
+    }
     states.push_back({get(*t, "exp_avg_sq_row"),
                       get(*t, "exp_avg_sq_col"),
                       get(*t, "exp_avg_sq"),

@@ -146,6 +146,8 @@ class Adafactor : public RuleOptimizer {
   // The rate counts only without relative_step.
   explicit Adafactor(const Rate& learning_rate, AdafactorOptions options = {});
 
+  Optimizer& add_group(std::string paths, Group values) override;
+
  protected:
   Tree init_single(const array& parameter) const override;
   Arrays rule(const Batch& batch) override;

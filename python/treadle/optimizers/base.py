@@ -82,8 +82,9 @@ class Optimizer:
             new = self._apply_by_group(gradients, *places) if self._groups else self._apply_all(*places)
         except Exception as error:
             self.state["step"] = taken  # a step that fails is none
-            if isinstance(error, ValueError):
+            if isinstance(error, (KeyError, ValueError)):
                 self._check_places(gradients, parameters)
+                self._check_states(gradients, places)
             raise
         return with_leaves(gradients, new)
 
@@ -172,21 +173,40 @@ class Optimizer:
             return self._apply(gradients, parameters, states) if gradients else []
         return list(map(self.apply_single, gradients, parameters, states))
 
+    def _check_states(self, gradients, places):
+        """Raises ValueError for the first state that lacks an entry, or has one of another shape, as a new one has."""
+        if type(self).apply_single is not Optimizer.apply_single:
+            return
+        for (path, _), _, parameter, state in zip(tree_flatten(gradients), *places, strict=True):
+            expected = {}
+            self.init_single(parameter, expected)
+            for name, value in expected.items():
+                found = state.get(name)
+                if found is None or found.shape != value.shape:
+                    has = f"no '{name}'" if found is None else f"a {found.shape} as '{name}'"
+                    raise ValueError(
+                        f"[{type(self).__name__}] the state of '{path}' has {has}; expected one of shape "
+                        f"{value.shape}. Is it the state of another optimizer or model?"
+                    )
+
     def _check_places(self, gradients, parameters, path=""):
         """Raises ValueError for the first gradient without a parameter, or of another shape than it."""
         name = type(self).__name__
         if not isinstance(gradients, (dict, list, tuple)):
-            if gradients.shape != parameters.shape:
+            got, expected = (getattr(a, "shape", None) for a in (gradients, parameters))
+            if got is None or expected is None:
+                kinds = f"a {type(gradients).__name__} and its parameter a {type(parameters).__name__}"
+                raise ValueError(f"[{name}] the gradient of '{path}' is {kinds}; expected arrays.")
+            if got != expected:
                 raise ValueError(
-                    f"[{name}] the gradient of '{path}' has shape {gradients.shape}; expected that of the parameter, "
-                    f"{parameters.shape}."
+                    f"[{name}] the gradient of '{path}' has shape {got}; expected that of the parameter, {expected}."
                 )
             return
         for key, value in gradients.items() if isinstance(gradients, dict) else enumerate(gradients):
             inner = f"{path}.{key}" if path else str(key)
             try:
                 parameter = parameters[key]
-            except (KeyError, IndexError):
+            except (KeyError, IndexError, TypeError, ValueError):
                 raise ValueError(f"[{name}] there is a gradient for '{inner}' but no such parameter.") from None
             self._check_places(value, parameter, inner)
 

@@ -393,6 +393,14 @@ class Adafactor(Optimizer):
         self.relative_step = relative_step
         self.warmup_init = warmup_init
 
+    def add_group(self, paths, learning_rate=None, weight_decay=None):
+        if learning_rate is not None and self.relative_step:
+            raise ValueError(
+                f"[Adafactor] the group '{paths}' is given a learning rate, but Adafactor chooses its own unless "
+                "relative_step is false."
+            )
+        return super().add_group(paths, learning_rate, weight_decay)
+
     def init_single(self, parameter, state):
         if parameter.ndim >= 2:
             *rest, rows, columns = parameter.shape
