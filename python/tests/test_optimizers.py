@@ -338,7 +338,6 @@ def test_a_step_that_fails_leaves_nothing_behind(wrong):
     assert optimizer.step.item() == 1 and optimizer.state["w"]["m"].shape == (4, 3)
 
 
-@pytest.mark.parametrize("make", [lambda: optim.Adam(1e-2), lambda: optim.MultiOptimizer([optim.Adam(1e-2)])])
 def test_states_that_do_not_fit_are_named():
     p = {"a": {"w": mx.ones((3, 2))}}
     lion = optim.Lion()
@@ -353,12 +352,13 @@ def test_states_that_do_not_fit_are_named():
         lion.apply_gradients(p, p)
 
 
-@pytest.mark.parametrize("gradient", [None, {"z": mx.ones(2)}, [mx.ones(2)], "text"])
+@pytest.mark.parametrize("gradient", [None, {"z": mx.ones(2)}, "text"])
 def test_a_gradient_that_is_no_array_is_named(gradient):
     with pytest.raises(ValueError, match=r"gradient (of|for) 'a\.w"):
         optim.Adam().apply_gradients({"a": {"w": gradient}}, {"a": {"w": mx.ones((3, 2))}})
 
 
+@pytest.mark.parametrize("make", [lambda: optim.Adam(1e-2), lambda: optim.MultiOptimizer([optim.Adam(1e-2)])])
 def test_parameters_that_are_unfrozen_later_get_their_state(make):
     model, optimizer = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 1)), make()
     model.layers[0].freeze()
