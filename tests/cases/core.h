@@ -86,6 +86,24 @@ inline std::vector<OpCase> core_cases() {
       {"slice_reversed",
        [](A x) { return slice(x[0], {3}, {-9}, {-1}); },
        {{{4}}}},
+      {"split",
+       [](A x) {
+         const Arrays parts = split(x[0], 2, -1);
+         return parts[0] * sin(parts[1]);
+       },
+       {{{3, 4}}}},
+      {"split_at_positions",
+       [](A x) {
+         const Arrays parts = split(x[0], Shape{1, 1, -2});
+         return parts[0] * parts[2] + sum(parts[1]);
+       },
+       {{{5, 2}}}},
+      {"split_positions_that_fall",
+       [](A x) {
+         const Arrays parts = split(x[0], Shape{4, 2});
+         return parts[0] * sum(parts[2]) + sum(parts[1]);
+       },
+       {{{5, 2}}}},
       {"slice_update",
        [](A x) {
          return slice_update(x[0], x[1], {1, 1}, {3, 3});

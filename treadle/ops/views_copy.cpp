@@ -210,37 +210,4 @@ array stack(const Arrays& x, int axis, StreamOrDevice s) {
   return concatenate(in, axis < 0 ? axis + in[0].ndim() : axis, s);
 }
 
-Arrays split(const array& x,
-             const Shape& positions,
-             int axis,
-             StreamOrDevice s) {
-  int ax = normalize_axis("split", axis, x.shape().size());
-  Arrays out;
-  int64_t from = 0;
-  for (size_t i = 0; i <= positions.size(); ++i) {
-    int64_t to = i < positions.size() ? positions[i] : x.shape(ax);
-    Shape start(x.shape().size(), 0), stop = x.shape();
-    start[size_t(ax)] = from;
-    stop[size_t(ax)] = to;
-    out.push_back(slice(x, start, stop, {}, s));
-    from = to;
-  }
-  return out;
-}
-
-Arrays split(const array& x, int parts, int axis, StreamOrDevice s) {
-  int ax = normalize_axis("split", axis, x.shape().size());
-  if (parts < 1 || x.shape(ax) % parts != 0) {
-    invalid("split",
-            fmt::format("axis {} of shape {} does not divide into {} "
-                        "equal parts.",
-                        ax,
-                        to_string(x.shape()),
-                        parts));
-  }
-  Shape positions;
-  for (int i = 1; i < parts; ++i) positions.push_back(x.shape(ax) / parts * i);
-  return split(x, positions, ax, s);
-}
-
 }  // namespace treadle

@@ -18,6 +18,7 @@
 #include "treadle/ops/index.h"
 #include "treadle/ops/pool.h"
 #include "treadle/ops/scan.h"
+#include "treadle/ops/split.h"
 #include "treadle/ops/views.h"
 #include "treadle/transforms/checkpoint.h"
 
@@ -71,7 +72,7 @@ bool follows(const Op& op) {
   if (const Pool* pool = as<Pool>(op)) return pool->pool == PoolKind::max;
   return as<Identity>(op) || as<Broadcast>(op) || as<Reshape>(op) ||
          as<ExpandDims>(op) || as<Squeeze>(op) || as<Transpose>(op) ||
-         as<Slice>(op) || as<Contiguous>(op) || as<Pad>(op) ||
+         as<Slice>(op) || as<Split>(op) || as<Contiguous>(op) || as<Pad>(op) ||
          as<Concatenate>(op) || as<Take>(op) || as<TakeAlongAxis>(op);
 }
 
