@@ -31,8 +31,8 @@ constexpr bool is_wide(Row row) {
   }
 }
 
-// Rows of floats, or of doubles, that may be links of a chain: those that vectors
-// compute in their own type.
+// Rows of floats, or of doubles, that may be links of a chain: those that
+// vectors compute in their own type.
 constexpr bool is_chained(Row row, bool floats) {
   switch (row) {
     case Row::negative:

@@ -470,19 +470,18 @@ HWY_INLINE Raw<float> entry(const float* table, Raw<float> index) {
                              _mm512_load_ps(table + 16))};
 }
 // c0 + t (c1 + t (c2 + ...)), the constant term given.
-#define TREADLE_INTERVAL_POLY(c0, name, index, t)                   \
-  hn::MulAdd(                                                       \
-      t,                                                            \
-      hn::MulAdd(                                                   \
-          t,                                                        \
-          hn::MulAdd(t,                                             \
-                     hn::MulAdd(t,                                  \
-                                hn::MulAdd(t,                       \
-                                           entry(name##5, index),   \
-                                           entry(name##4, index)),  \
-                                entry(name##3, index)),             \
-                     entry(name##2, index)),                        \
-          entry(name##1, index)),                                   \
+#define TREADLE_INTERVAL_POLY(c0, name, index, t)                         \
+  hn::MulAdd(                                                             \
+      t,                                                                  \
+      hn::MulAdd(t,                                                       \
+                 hn::MulAdd(t,                                            \
+                            hn::MulAdd(t,                                 \
+                                       hn::MulAdd(t,                      \
+                                                  entry(name##5, index),  \
+                                                  entry(name##4, index)), \
+                                       entry(name##3, index)),            \
+                            entry(name##2, index)),                       \
+                 entry(name##1, index)),                                  \
       c0)
 
 // 1.0 ULP. Four intervals an octave from 1/8 on, one below.
@@ -490,12 +489,12 @@ HWY_INLINE Vec<float> tanh(Vec<float> x) {
   const Tag<int32_t> di;
   const Tag<float> df;
   const auto a = hn::Min(num<float>(9.4), hn::Abs(x.v));
-  const auto octave = hn::Sub(hn::ShiftRight<21>(hn::BitCast(di, a)),
-                              hn::Set(di, 124 * 4 - 1));
+  const auto octave =
+      hn::Sub(hn::ShiftRight<21>(hn::BitCast(di, a)), hn::Set(di, 124 * 4 - 1));
   const auto i = hn::BitCast(df, hn::Max(octave, hn::Zero(di)));
   const auto t = hn::Sub(a, entry(kTanhAt, i));
-  return {hn::CopySign(TREADLE_INTERVAL_POLY(entry(kTanh0, i), kTanh, i, t),
-                       x.v)};
+  return {
+      hn::CopySign(TREADLE_INTERVAL_POLY(entry(kTanh0, i), kTanh, i, t), x.v)};
 }
 
 // 0.9 ULP. Intervals of 1/8.
