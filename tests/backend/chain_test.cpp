@@ -1,0 +1,168 @@
+// Chains of rows (backend/cpu/chains.cpp): random tapes give the same bits as
+// their rows one after another, each over all lanes in memory, on every
+// instruction set.
+#include <cmath>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "treadle/backend/cpu/lane_table.h"
+#include "treadle/backend/cpu/row_groups.h"
+
+#include "tests/backend/tape_meaning.h"
+
+namespace treadle::testing {
+namespace {
+
+using backend::cpu::is_chained;
+using backend::cpu::lane_table;
+using backend::cpu::SimdTarget;
+using plan::Lane;
+using plan::TapeValue;
+
+class Chains : public ::testing::TestWithParam<SimdTarget> {
+ protected:
+  void SetUp() override {
+    if (!backend::cpu::use_target(GetParam())) {
+      GTEST_SKIP() << "this machine has no such instructions";
+    }
+  }
+  void TearDown() override { backend::cpu::use_target(SimdTarget::best); }
+};
+
+std::vector<Row> chained_rows() {
+  std::vector<Row> rows;
+  for (int i = 0; i < kNumRows; ++i) {
+    if (is_chained(static_cast<Row>(i), true)) {
+      rows.push_back(static_cast<Row>(i));
+    }
+  }
+  return rows;
+}
+
+// The outputs, from rows that each take all lanes.
+std::vector<Tensor> row_by_row(const plan::Tape& tape,
+                               const std::vector<Tensor>& in,
+                               const Shape& space) {
+  const auto& table = lane_table();
+  const auto n = static_cast<size_t>(size_of(space));
+  std::vector<std::vector<char>> values;
+  std::vector<Tensor> outputs(tape.outputs.size());
+  for (const TapeValue& v : tape.values) {
+    std::vector<char> out(n * 4);
+    const auto at = [&](uint16_t i) { return values[i].data(); };
+    switch (v.code) {
+      case TapeValue::Code::load: {
+        const Tensor& x = in[v.index];
+        const Tensor full = tensor(v.dtype, space, x.values());
+        table.load[static_cast<int>(v.dtype)](
+            n, out.data(), full.memory.data());
+        break;
+      }
+      case TapeValue::Code::row: {
+        const uint16_t from = v.row == Row::select ? v.b : v.a;
+        table.row[static_cast<int>(v.row)]
+                 [static_cast<int>(tape.values[from].lane)](
+                     n, out.data(), at(v.a), at(v.b), at(v.c), 0);
+        break;
+      }
+      case TapeValue::Code::convert:
+        table.convert[static_cast<int>(tape.values[v.a].lane)]
+                     [static_cast<int>(v.dtype)](n, out.data(), at(v.a));
+        break;
+      default:
+        outputs[v.index] = tensor(v.dtype, space, [](int64_t) { return 0.0; });
+        table.store[static_cast<int>(v.dtype)](
+            n, outputs[v.index].memory.data(), at(v.a));
+        break;
+    }
+    values.push_back(std::move(out));
+  }
+  return outputs;
+}
+
+struct Program {
+  TapeMaker tape;
+  std::vector<Dtype> operands;
+};
+
+// Rows of random values made before; floats and truth values are kept apart.
+Program random_program(std::mt19937& random) {
+  static const std::vector<Row> rows = chained_rows();
+  const auto pick = [&](const auto& from) {
+    return from[random() % from.size()];
+  };
+  Program p;
+  std::vector<uint16_t> floats, truths;
+  const std::vector<Dtype> dtypes = {float32, float32, float16, bfloat16};
+  for (int i = 0; i < 3; ++i) {
+    p.operands.push_back(pick(dtypes));
+    floats.push_back(p.tape.load(p.operands.back()));
+  }
+  const int count = 1 + static_cast<int>(random() % 14);
+  for (int i = 0; i < count; ++i) {
+    if (random() % 8 == 0) {
+      floats.push_back(
+          p.tape.convert(floats.back(), random() % 2 ? float16 : bfloat16));
+    }
+    const Row row = pick(rows);
+    if (row == Row::select) {
+      if (truths.empty()) continue;
+      const auto a = pick(floats);
+      floats.push_back(p.tape.row(row, pick(truths), a, pick(floats)));
+      continue;
+    }
+    // Often the value before, as in a chain.
+    const auto a = random() % 3 ? floats.back() : pick(floats);
+    const auto b = random() % 3 ? pick(floats) : floats.back();
+    const bool swap = random() % 2;
+    const auto made = info(row).arity == 1
+                          ? p.tape.row(row, a)
+                          : p.tape.row(row, swap ? b : a, swap ? a : b);
+    (info(row).rule == Rule::compare ? truths : floats).push_back(made);
+  }
+  p.tape.store(floats.back(), random() % 2 ? float32 : pick(dtypes));
+  if (random() % 2) p.tape.store(pick(floats), pick(dtypes));
+  if (!truths.empty() && random() % 2) p.tape.store(truths.back());
+  return p;
+}
+
+TEST_P(Chains, HaveTheBitsOfTheirRows) {
+  const int64_t lengths[] = {1, 3, 16, 31, 63, 64, 65, 127, 257, 1000, 4099};
+  for (unsigned seed = 0; seed < 2000; ++seed) {
+    std::mt19937 random(seed);
+    const Program p = random_program(random);
+    const int64_t n = lengths[random() % std::size(lengths)];
+    const Shape space{n};
+    std::vector<Tensor> in;
+    for (size_t i = 0; i < p.operands.size(); ++i) {
+      in.push_back(random() % 4 == 0
+                       ? scalar_over(space, p.operands[i], 0.75)
+                       : normal(p.operands[i], space, int(seed + i)));
+    }
+    const auto want = row_by_row(p.tape.tape(), in, space);
+    const auto got = run_tape(*p.tape.op(), space, in);
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t k = 0; k < got.size(); ++k) {
+      const auto x = got[k].values(), y = want[k].values();
+      for (size_t i = 0; i < x.size(); ++i) {
+        const bool same =
+            std::isnan(x[i])
+                ? std::isnan(y[i])
+                : x[i] == y[i] && std::signbit(x[i]) == std::signbit(y[i]);
+        ASSERT_TRUE(same) << "seed " << seed << ", output " << k << ", element "
+                          << i << ": " << x[i] << " for " << y[i] << " of\n"
+                          << p.tape.tape().to_string();
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets,
+                         Chains,
+                         ::testing::Values(SimdTarget::best,
+                                           SimdTarget::avx2,
+                                           SimdTarget::sse4));
+
+}  // namespace
+}  // namespace treadle::testing
