@@ -317,6 +317,12 @@ def test_clipped_gradients_are_taken_as_gradients():
     np.testing.assert_array_equal(np.array(model.weight), [[-1, -1]])
 
 
+def test_a_list_of_gradients_for_an_array_is_an_error_with_its_path():
+    optimizer = optim.SGD(0.1)
+    with pytest.raises(ValueError, match=r"\[SGD\] the gradient of 'a.w' is a list and its parameter an array"):
+        optimizer.apply_gradients({"a": {"w": [mx.ones(3)]}}, {"a": {"w": mx.ones((2, 3))}})
+
+
 def test_a_gradient_of_another_shape_is_an_error_with_its_path():
     gradients = {"layers": [{"w": mx.zeros(3)}, {"w": mx.zeros((2, 2))}]}
     parameters = {"layers": [{"w": mx.zeros(3)}, {"w": mx.zeros(2)}]}

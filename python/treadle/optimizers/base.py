@@ -202,6 +202,9 @@ class Optimizer:
                     f"[{name}] the gradient of '{path}' has shape {got}; expected that of the parameter, {expected}."
                 )
             return
+        if isinstance(parameters, mx.array):
+            kind = type(gradients).__name__
+            raise ValueError(f"[{name}] the gradient of '{path}' is a {kind} and its parameter an array.")
         for key, value in gradients.items() if isinstance(gradients, dict) else enumerate(gradients):
             inner = f"{path}.{key}" if path else str(key)
             try:
