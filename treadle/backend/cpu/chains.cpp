@@ -1,4 +1,4 @@
-// Vector code of chains (lane_table.h). A link is a function that takes four
+// Vector code of chains (lane_table.h). A link is a function that takes eight
 // vectors in registers, applies its row to them and calls the next link as the
 // last thing it does, which the compiler turns into a jump: a chain is a loop
 // body put together from ready pieces.
@@ -24,7 +24,7 @@ HWY_BEFORE_NAMESPACE();
 namespace treadle::backend::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr size_t kVectors = 4;  // of a block
+constexpr size_t kVectors = 8;  // of a block
 constexpr int kMemory = static_cast<int>(LinkForm::memory);
 constexpr int kSplat = static_cast<int>(LinkForm::splat);
 constexpr int kBf16 = static_cast<int>(LinkForm::bfloat16);
@@ -32,19 +32,31 @@ constexpr int kF16 = static_cast<int>(LinkForm::float16);
 
 // `link` is at byte `at` of its memory.
 template <class T>
-using Call = void (*)(
-    const Link* link, size_t at, Raw<T> a, Raw<T> b, Raw<T> c, Raw<T> d);
+using Call = void (*)(const Link* link,
+                      size_t at,
+                      Raw<T> v0,
+                      Raw<T> v1,
+                      Raw<T> v2,
+                      Raw<T> v3,
+                      Raw<T> v4,
+                      Raw<T> v5,
+                      Raw<T> v6,
+                      Raw<T> v7);
 
-#define TREADLE_LINK(T)                                                    \
-  const Link *link, [[maybe_unused]] size_t at, [[maybe_unused]] Raw<T> a, \
-      [[maybe_unused]] Raw<T> b, [[maybe_unused]] Raw<T> c,                \
-      [[maybe_unused]] Raw<T> d
+#define TREADLE_LINK(T)                                                     \
+  const Link *link, [[maybe_unused]] size_t at, [[maybe_unused]] Raw<T> v0, \
+      [[maybe_unused]] Raw<T> v1, [[maybe_unused]] Raw<T> v2,               \
+      [[maybe_unused]] Raw<T> v3, [[maybe_unused]] Raw<T> v4,               \
+      [[maybe_unused]] Raw<T> v5, [[maybe_unused]] Raw<T> v6,               \
+      [[maybe_unused]] Raw<T> v7
+// f(v0, 0), f(v1, 1), ...
+#define TREADLE_EACH(f) \
+  f(v0, 0), f(v1, 1), f(v2, 2), f(v3, 3), f(v4, 4), f(v5, 5), f(v6, 6), f(v7, 7)
 
-template <class T>
-HWY_INLINE void next(
-    const Link* link, size_t at, Raw<T> a, Raw<T> b, Raw<T> c, Raw<T> d) {
+template <class T, class... V>
+HWY_INLINE void next(const Link* link, size_t at, V... v) {
   ++link;
-  return reinterpret_cast<Call<T>>(link->fn)(link, at, a, b, c, d);
+  return reinterpret_cast<Call<T>>(link->fn)(link, at, v...);
 }
 
 // Vector i of an operand.
@@ -79,22 +91,16 @@ HWY_INLINE Mask<T> truth(Raw<T> v) {
 template <class T, int form>
 void load_link(TREADLE_LINK(T)) {
   const char* p = link->p;
-  next<T>(link,
-          at,
-          read<T, form>(p, at, 0),
-          read<T, form>(p, at, 1),
-          read<T, form>(p, at, 2),
-          read<T, form>(p, at, 3));
+#define TREADLE_ONE(v, i) read<T, form>(p, at, i)
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 
 template <class T, class F>
 void unary_link(TREADLE_LINK(T)) {
-  next<T>(link,
-          at,
-          raw(F::of(Vec<T>{a})),
-          raw(F::of(Vec<T>{b})),
-          raw(F::of(Vec<T>{c})),
-          raw(F::of(Vec<T>{d})));
+#define TREADLE_ONE(v, i) raw(F::of(Vec<T>{v}))
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 
 template <class T, class F, LinkSide side>
@@ -108,22 +114,15 @@ HWY_INLINE Raw<T> apply(Raw<T> x, Raw<T> y) {
 template <class T, class F, LinkSide side, int form>
 void binary_link(TREADLE_LINK(T)) {
   const char* p = link->p;
-  next<T>(link,
-          at,
-          apply<T, F, side>(a, read<T, form>(p, at, 0)),
-          apply<T, F, side>(b, read<T, form>(p, at, 1)),
-          apply<T, F, side>(c, read<T, form>(p, at, 2)),
-          apply<T, F, side>(d, read<T, form>(p, at, 3)));
+#define TREADLE_ONE(v, i) apply<T, F, side>(v, read<T, form>(p, at, i))
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 template <class T, class F>
 void twice_link(TREADLE_LINK(T)) {
-  constexpr LinkSide left = LinkSide::left;
-  next<T>(link,
-          at,
-          apply<T, F, left>(a, a),
-          apply<T, F, left>(b, b),
-          apply<T, F, left>(c, c),
-          apply<T, F, left>(d, d));
+#define TREADLE_ONE(v, i) apply<T, F, LinkSide::left>(v, v)
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 
 // The vectors are the condition, the value where it holds, or the other value.
@@ -140,41 +139,36 @@ HWY_INLINE Raw<T> choose(Raw<T> x, Raw<T> p, Raw<T> q) {
 template <class T, int place, int form_p, int form_q>
 void select_link(TREADLE_LINK(T)) {
   const char *p = link->p, *q = link->q;
-  const auto pick = [&](Raw<T> v, size_t i) HWY_ATTR {
-    return choose<T, place>(
-        v, read<T, form_p>(p, at, i), read<T, form_q>(q, at, i));
-  };
-  next<T>(link, at, pick(a, 0), pick(b, 1), pick(c, 2), pick(d, 3));
+#define TREADLE_ONE(v, i) \
+  choose<T, place>(v, read<T, form_p>(p, at, i), read<T, form_q>(q, at, i))
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 
+template <bool stream, class D, class V>
+HWY_INLINE void put(V v, D d, hn::TFromD<D>* p) {
+  if constexpr (stream) {
+    hn::Stream(v, d, p);
+  } else {
+    hn::StoreU(v, d, p);
+  }
+}
+#define TREADLE_ONE(v, i) put<stream>(v, t, to + i * hn::Lanes(t))
 template <class T>
 void keep_link(TREADLE_LINK(T)) {
+  constexpr bool stream = false;
   const Tag<T> t;
   T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
-  const size_t n = hn::Lanes(t);
-  hn::StoreU(a, t, to);
-  hn::StoreU(b, t, to + n);
-  hn::StoreU(c, t, to + 2 * n);
-  hn::StoreU(d, t, to + 3 * n);
-  next<T>(link, at, a, b, c, d);
+  TREADLE_EACH(TREADLE_ONE);
+  next<T>(link, at, v0, v1, v2, v3, v4, v5, v6, v7);
 }
 template <class T, bool stream>
 void last_link(TREADLE_LINK(T)) {
   const Tag<T> t;
   T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
-  const size_t n = hn::Lanes(t);
-  const auto put = [&](Raw<T> v, T* p) HWY_ATTR {
-    if constexpr (stream) {
-      hn::Stream(v, t, p);
-    } else {
-      hn::StoreU(v, t, p);
-    }
-  };
-  put(a, to);
-  put(b, to + n);
-  put(c, to + 2 * n);
-  put(d, to + 3 * n);
+  TREADLE_EACH(TREADLE_ONE);
 }
+#undef TREADLE_ONE
 
 template <class T>
 LinkFn link_fn(Call<T> f) {
@@ -199,26 +193,19 @@ struct ToF16 {
 };
 template <class To>
 void round_link(TREADLE_LINK(float)) {
-  next<float>(link,
-              at,
-              To::back(To::of(a)),
-              To::back(To::of(b)),
-              To::back(To::of(c)),
-              To::back(To::of(d)));
+#define TREADLE_ONE(v, i) To::back(To::of(v))
+  next<float>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
 }
 template <class To, bool stream>
 void last_half_link(TREADLE_LINK(float)) {
   const Tag<uint16_t> t;
   auto* to = reinterpret_cast<uint16_t*>(const_cast<char*>(link->p) + at / 2);
-  const auto put = [&](Raw<float> lo, Raw<float> hi, uint16_t* p) HWY_ATTR {
-    if constexpr (stream) {
-      hn::Stream(To::of(lo, hi), t, p);
-    } else {
-      hn::StoreU(To::of(lo, hi), t, p);
-    }
-  };
-  put(a, b, to);
-  put(c, d, to + hn::Lanes(t));
+  const size_t n = hn::Lanes(t);
+  put<stream>(To::of(v0, v1), t, to);
+  put<stream>(To::of(v2, v3), t, to + n);
+  put<stream>(To::of(v4, v5), t, to + 2 * n);
+  put<stream>(To::of(v6, v7), t, to + 3 * n);
 }
 
 // Less than a block, on copies of a block's size.
@@ -247,7 +234,8 @@ HWY_NOINLINE void run_rest(const Link* links,
     if (l.copy_q) l.q = read(l.q, l.copy_q);
     if (l.write_p) l.p = *copy++ - offset(l.write_p);
   }
-  reinterpret_cast<Call<T>>(some->fn)(some, at, zero, zero, zero, zero);
+  reinterpret_cast<Call<T>>(some->fn)(
+      some, at, zero, zero, zero, zero, zero, zero, zero, zero);
   for (int i = 0; i < count; ++i) {
     const size_t bytes = links[i].write_p;
     if (bytes == 0) continue;
@@ -266,7 +254,7 @@ void run_chain(const Link* links, int count, size_t from, size_t n) {
   const auto first = reinterpret_cast<Call<T>>(links->fn);
   size_t at = from * sizeof(T);
   for (; at + block <= end; at += block) {
-    first(links, at, zero, zero, zero, zero);
+    first(links, at, zero, zero, zero, zero, zero, zero, zero, zero);
   }
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
   // g++ leaves this to a callee that takes vectors, and the callee to its

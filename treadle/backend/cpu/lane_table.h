@@ -57,7 +57,7 @@ inline constexpr int kNumLinkForms = 4;
 // Where a binary row takes the value of the chain.
 enum class LinkSide : uint8_t { left, right };
 inline constexpr int kMostLinks = 40;
-inline constexpr size_t kChainBytes = 4 * kSplatBytes;  // of a block
+inline constexpr size_t kChainBytes = 8 * kSplatBytes;  // of a block
 
 // The functions of links. By row, null: the row is in no chain.
 struct ChainTable {

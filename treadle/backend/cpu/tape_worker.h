@@ -171,7 +171,7 @@ class TapeWorker {
   // between.
   template <class F>
   void in_parts(const Step& step, int64_t n, F&& body) {
-    constexpr int64_t kLeast = 64;
+    constexpr int64_t kLeast = kChainBytes / 4;
     const int64_t lines = ahead_.share(step.weight);
     const int64_t bursts = (lines + Ahead::kBurst - 1) / Ahead::kBurst;
     const int64_t parts =
