@@ -208,6 +208,14 @@ void last_half_link(TREADLE_LINK(float)) {
   put<stream>(To::of(v6, v7), t, to + 3 * n);
 }
 
+// After a chain: g++ leaves this to a callee that takes vectors, and the callee
+// to its caller. Without it the next code without vectors waits.
+HWY_INLINE void clear_upper_halves() {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+  _mm256_zeroupper();
+#endif
+}
+
 // Less than a block, on copies of a block's size.
 template <class T>
 HWY_NOINLINE void run_rest(const Link* links,
@@ -236,6 +244,7 @@ HWY_NOINLINE void run_rest(const Link* links,
   }
   reinterpret_cast<Call<T>>(some->fn)(
       some, at, zero, zero, zero, zero, zero, zero, zero, zero);
+  clear_upper_halves();
   for (int i = 0; i < count; ++i) {
     const size_t bytes = links[i].write_p;
     if (bytes == 0) continue;
@@ -256,11 +265,7 @@ void run_chain(const Link* links, int count, size_t from, size_t n) {
   for (; at + block <= end; at += block) {
     first(links, at, zero, zero, zero, zero, zero, zero, zero, zero);
   }
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-  // g++ leaves this to a callee that takes vectors, and the callee to its
-  // caller; without it the next code without vectors waits.
-  _mm256_zeroupper();
-#endif
+  clear_upper_halves();
   if (at < end) run_rest<T>(links, count, at, end - at);
 }
 
