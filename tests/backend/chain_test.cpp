@@ -2,6 +2,7 @@
 // their rows one after another, each over all lanes in memory, on every
 // instruction set.
 #include <cmath>
+#include <cstring>
 #include <random>
 
 #include <gtest/gtest.h>
@@ -40,12 +41,14 @@ std::vector<Row> chained_rows() {
   return rows;
 }
 
-// The outputs, from rows that each take all lanes.
+// The outputs, from rows that each take all lanes. One number a row is held as
+// often as the row is long.
 std::vector<Tensor> row_by_row(const plan::Tape& tape,
                                const std::vector<Tensor>& in,
                                const Shape& space) {
   const auto& table = lane_table();
   const auto n = static_cast<size_t>(size_of(space));
+  const auto length = static_cast<size_t>(space.back());
   std::vector<std::vector<char>> values;
   std::vector<Tensor> outputs(tape.outputs.size());
   for (const TapeValue& v : tape.values) {
@@ -70,15 +73,55 @@ std::vector<Tensor> row_by_row(const plan::Tape& tape,
         table.convert[static_cast<int>(tape.values[v.a].lane)]
                      [static_cast<int>(v.dtype)](n, out.data(), at(v.a));
         break;
-      default:
-        outputs[v.index] = tensor(v.dtype, space, [](int64_t) { return 0.0; });
-        table.store[static_cast<int>(v.dtype)](
-            n, outputs[v.index].memory.data(), at(v.a));
+      case TapeValue::Code::reduce_row: {
+        const auto& fns =
+            table.reduce[static_cast<int>(v.reduce)][static_cast<int>(v.lane)];
+        for (size_t i = 0; i < n; i += length) {
+          float sum;
+          fns.rows(1, length, &sum, at(v.a) + 4 * i);
+          for (size_t k = i; k < i + length; ++k)
+            std::memcpy(out.data() + 4 * k, &sum, 4);
+        }
         break;
+      }
+      default: {
+        Tensor full = tensor(v.dtype, space, [](int64_t) { return 0.0; });
+        table.store[static_cast<int>(v.dtype)](n, full.memory.data(), at(v.a));
+        if (tape.outputs[v.index].form == plan::OutputForm::row) {
+          const std::vector<double> all = full.values();
+          full = tensor(v.dtype, {space[0]}, [&](int64_t row) {
+            return all[static_cast<size_t>(row) * length];
+          });
+        }
+        outputs[v.index] = std::move(full);
+        break;
+      }
     }
     values.push_back(std::move(out));
   }
   return outputs;
+}
+
+void expect_rows(const plan::Tape& tape,
+                 const Shape& space,
+                 const std::vector<Tensor>& in,
+                 unsigned seed) {
+  const auto want = row_by_row(tape, in, space);
+  const auto got = run_tape(*plan::make_fused(tape), space, in);
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t k = 0; k < got.size(); ++k) {
+    const auto x = got[k].values(), y = want[k].values();
+    ASSERT_EQ(x.size(), y.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const bool same =
+          std::isnan(x[i])
+              ? std::isnan(y[i])
+              : x[i] == y[i] && std::signbit(x[i]) == std::signbit(y[i]);
+      ASSERT_TRUE(same) << "seed " << seed << ", output " << k << ", element "
+                        << i << ": " << x[i] << " for " << y[i] << " of\n"
+                        << tape.to_string();
+    }
+  }
 }
 
 struct Program {
@@ -140,21 +183,64 @@ TEST_P(Chains, HaveTheBitsOfTheirRows) {
                        ? scalar_over(space, p.operands[i], 0.75)
                        : normal(p.operands[i], space, int(seed + i)));
     }
-    const auto want = row_by_row(p.tape.tape(), in, space);
-    const auto got = run_tape(*p.tape.op(), space, in);
-    ASSERT_EQ(got.size(), want.size());
-    for (size_t k = 0; k < got.size(); ++k) {
-      const auto x = got[k].values(), y = want[k].values();
-      for (size_t i = 0; i < x.size(); ++i) {
-        const bool same =
-            std::isnan(x[i])
-                ? std::isnan(y[i])
-                : x[i] == y[i] && std::signbit(x[i]) == std::signbit(y[i]);
-        ASSERT_TRUE(same) << "seed " << seed << ", output " << k << ", element "
-                          << i << ": " << x[i] << " for " << y[i] << " of\n"
-                          << p.tape.tape().to_string();
+    expect_rows(p.tape.tape(), space, in, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Chains that end in sums of rows, and rows whose operands are one number a
+// row: of a sum, or of an operand that does not pass along the row.
+TEST_P(Chains, HaveTheBitsOfTheirRowsAroundSums) {
+  const std::vector<Row> rows = {Row::add,
+                                 Row::subtract,
+                                 Row::multiply,
+                                 Row::maximum,
+                                 Row::square,
+                                 Row::abs,
+                                 Row::exp};
+  const int64_t lengths[] = {
+      1, 5, 31, 32, 64, 100, 127, 128, 256, 384, 500, 512, 640, 1000, 1024};
+  const int64_t counts[] = {1, 2, 3, 7, 20};
+  const std::vector<Dtype> dtypes = {float32, float32, float16, bfloat16};
+  for (unsigned seed = 0; seed < 1000; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](const auto& from) {
+      return from[random() % std::size(from)];
+    };
+    const Shape space{pick(counts), pick(lengths)};
+    TapeMaker tape(1);
+    std::vector<Tensor> in;
+    std::vector<uint16_t> tiles, numbers;
+    for (int i = 0; i < 4; ++i) {
+      const Dtype dtype = pick(dtypes);
+      const auto s = static_cast<int>(seed) + i;
+      Shape shape = space;
+      if (i == 1) shape[0] = 1;  // the same in all rows
+      if (i >= 2) shape[1] = 1;  // one number a row
+      in.push_back(normal(dtype, shape, s).broadcast(space));
+      const auto v = tape.load(dtype, i == 3);
+      (i == 3 ? numbers : tiles).push_back(v);
+    }
+    const int steps = 2 + static_cast<int>(random() % 14);
+    for (int i = 0; i < steps; ++i) {
+      const Row row = pick(rows);
+      const auto a = random() % 3 ? tiles.back() : pick(tiles);
+      const auto b = random() % 3 ? pick(tiles) : pick(numbers);
+      const bool swap = random() % 2;
+      tiles.push_back(info(row).arity == 1
+                          ? tape.row(row, a)
+                          : tape.row(row, swap ? b : a, swap ? a : b));
+      if (random() % 4 == 0) {
+        const auto sum = tape.reduce_row(
+            random() % 4 ? ReduceKind::sum : ReduceKind::max, tiles.back());
+        numbers.push_back(tape.row(Row::multiply, sum, pick(numbers)));
       }
     }
+    tape.store(tiles.back(), pick(dtypes));
+    if (random() % 2) tape.store(pick(tiles), pick(dtypes));
+    if (random() % 2) tape.store_row(numbers.back());
+    expect_rows(tape.tape(), space, in, seed);
+    if (HasFatalFailure()) return;
   }
 }
 

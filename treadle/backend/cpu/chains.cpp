@@ -18,6 +18,7 @@
 #include "hwy/highway.h"
 #include "treadle/backend/cpu/halves-inl.h"
 #include "treadle/backend/cpu/rows-inl.h"
+#include "treadle/backend/cpu/sums-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -27,6 +28,7 @@ namespace {
 constexpr size_t kVectors = 8;  // of a block
 constexpr int kMemory = static_cast<int>(LinkForm::memory);
 constexpr int kSplat = static_cast<int>(LinkForm::splat);
+constexpr int kBlock = static_cast<int>(LinkForm::block);
 constexpr int kBf16 = static_cast<int>(LinkForm::bfloat16);
 constexpr int kF16 = static_cast<int>(LinkForm::float16);
 
@@ -64,13 +66,15 @@ template <class T, int form>
 HWY_INLINE Raw<T> read(const char* p, size_t at, size_t i) {
   const Tag<T> t;
   if constexpr (form == kSplat) {
-    return hn::LoadU(t, reinterpret_cast<const T*>(p));
+    return hn::Set(t, *reinterpret_cast<const T*>(p));
   } else if constexpr (form == kBf16 || form == kF16) {
     const auto* from = reinterpret_cast<const uint16_t*>(p + at / 2);
     const auto half = hn::LoadU(DU16(), from + i * hn::Lanes(t));
     return form == kBf16 ? from_bfloat16(half) : from_float16(half);
   } else {
-    return hn::LoadU(t, reinterpret_cast<const T*>(p + at) + i * hn::Lanes(t));
+    const size_t from = form == kBlock ? 0 : at;
+    return hn::LoadU(t,
+                     reinterpret_cast<const T*>(p + from) + i * hn::Lanes(t));
   }
 }
 
@@ -145,30 +149,40 @@ void select_link(TREADLE_LINK(T)) {
 #undef TREADLE_ONE
 }
 
-template <bool stream, class D, class V>
-HWY_INLINE void put(V v, D d, hn::TFromD<D>* p) {
-  if constexpr (stream) {
+// Vector i of a result of `vectors` vectors a block.
+template <LinkStore store, size_t vectors, class D, class V>
+HWY_INLINE void put(V v, D d, hn::TFromD<D>* to, size_t i) {
+  auto* p = to + i * hn::Lanes(d);
+  if constexpr (store == LinkStore::past) {
     hn::Stream(v, d, p);
   } else {
+    if constexpr (store == LinkStore::far) {
+      hwy::Prefetch(p + vectors * hn::Lanes(d));
+    }
     hn::StoreU(v, d, p);
   }
 }
-#define TREADLE_ONE(v, i) put<stream>(v, t, to + i * hn::Lanes(t))
-template <class T>
+#define TREADLE_ONE(v, i) put<store, kVectors>(v, t, to, i)
+template <class T, bool block>
 void keep_link(TREADLE_LINK(T)) {
-  constexpr bool stream = false;
+  constexpr LinkStore store = LinkStore::near;
   const Tag<T> t;
-  T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
+  T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + (block ? 0 : at));
   TREADLE_EACH(TREADLE_ONE);
   next<T>(link, at, v0, v1, v2, v3, v4, v5, v6, v7);
 }
-template <class T, bool stream>
+template <class T, LinkStore store>
 void last_link(TREADLE_LINK(T)) {
   const Tag<T> t;
   T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + at);
   TREADLE_EACH(TREADLE_ONE);
 }
 #undef TREADLE_ONE
+void sum_link(TREADLE_LINK(float)) {
+  auto& sum = *reinterpret_cast<FloatSum*>(const_cast<char*>(link->p));
+  sum.take_four(v0, v1, v2, v3);
+  sum.take_four(v4, v5, v6, v7);
+}
 
 template <class T>
 LinkFn link_fn(Call<T> f) {
@@ -197,15 +211,14 @@ void round_link(TREADLE_LINK(float)) {
   next<float>(link, at, TREADLE_EACH(TREADLE_ONE));
 #undef TREADLE_ONE
 }
-template <class To, bool stream>
+template <class To, LinkStore store>
 void last_half_link(TREADLE_LINK(float)) {
   const Tag<uint16_t> t;
   auto* to = reinterpret_cast<uint16_t*>(const_cast<char*>(link->p) + at / 2);
-  const size_t n = hn::Lanes(t);
-  put<stream>(To::of(v0, v1), t, to);
-  put<stream>(To::of(v2, v3), t, to + n);
-  put<stream>(To::of(v4, v5), t, to + 2 * n);
-  put<stream>(To::of(v6, v7), t, to + 3 * n);
+  put<store, kVectors / 2>(To::of(v0, v1), t, to, 0);
+  put<store, kVectors / 2>(To::of(v2, v3), t, to, 1);
+  put<store, kVectors / 2>(To::of(v4, v5), t, to, 2);
+  put<store, kVectors / 2>(To::of(v6, v7), t, to, 3);
 }
 
 // After a chain: g++ leaves this to a callee that takes vectors, and the callee
@@ -254,19 +267,43 @@ HWY_NOINLINE void run_rest(const Link* links,
   }
 }
 
+// All whole blocks; gives where they end.
 template <class T>
-void run_chain(const Link* links, int count, size_t from, size_t n) {
+HWY_INLINE size_t run_blocks(const Link* links, size_t at, size_t end) {
   const Tag<T> t;
   const size_t block = kVectors * hn::Lanes(t) * sizeof(T);
-  const size_t end = (from + n) * sizeof(T);
   const auto zero = hn::Zero(t);
   const auto first = reinterpret_cast<Call<T>>(links->fn);
-  size_t at = from * sizeof(T);
   for (; at + block <= end; at += block) {
     first(links, at, zero, zero, zero, zero, zero, zero, zero, zero);
   }
   clear_upper_halves();
+  return at;
+}
+
+template <class T>
+void run_chain(const Link* links, int count, size_t from, size_t n) {
+  const size_t end = (from + n) * sizeof(T);
+  const size_t at = run_blocks<T>(links, from * sizeof(T), end);
   if (at < end) run_rest<T>(links, count, at, end - at);
+}
+
+void sum_chain(Link* links, int count, size_t from, size_t n, double* to) {
+  FloatSum sum;
+  Link& last = links[count - 1];
+  last.write_p = 0;
+  last.fn = link_fn<float>(sum_link);
+  last.p = reinterpret_cast<const char*>(&sum);
+  const size_t end = (from + n) * sizeof(float);
+  const size_t at = run_blocks<float>(links, from * sizeof(float), end);
+  if (at < end) {
+    HWY_ALIGN char rest[kVectors * HWY_MAX_BYTES];
+    last.fn = link_fn<float>(last_link<float, LinkStore::near>);
+    last.p = rest - at;
+    run_rest<float>(links, count, at, end - at);
+    sum.take((end - at) / sizeof(float), reinterpret_cast<const float*>(rest));
+  }
+  *to += sum.total();
 }
 
 template <class T, class F>
@@ -281,6 +318,8 @@ void fill_binary(ChainTable* t, Row row) {
   fns[0][kSplat] = link_fn<T>(binary_link<T, F, left, kSplat>);
   fns[1][kMemory] = link_fn<T>(binary_link<T, F, right, kMemory>);
   fns[1][kSplat] = link_fn<T>(binary_link<T, F, right, kSplat>);
+  fns[0][kBlock] = link_fn<T>(binary_link<T, F, left, kBlock>);
+  fns[1][kBlock] = link_fn<T>(binary_link<T, F, right, kBlock>);
   if constexpr (sizeof(T) == 4) {
     fns[0][kBf16] = link_fn<T>(binary_link<T, F, left, kBf16>);
     fns[0][kF16] = link_fn<T>(binary_link<T, F, left, kF16>);
@@ -289,13 +328,28 @@ void fill_binary(ChainTable* t, Row row) {
   }
   t->twice[static_cast<int>(row)] = link_fn<T>(twice_link<T, F>);
 }
+template <class T, int place, int p>
+void fill_select(ChainTable* t) {
+  auto& fns = t->select[place][p];
+  fns[kMemory] = link_fn<T>(select_link<T, place, p, kMemory>);
+  fns[kSplat] = link_fn<T>(select_link<T, place, p, kSplat>);
+  fns[kBlock] = link_fn<T>(select_link<T, place, p, kBlock>);
+}
 template <class T, int place>
 void fill_select(ChainTable* t) {
-  auto& fns = t->select[place];
-  fns[0][0] = link_fn<T>(select_link<T, place, 0, 0>);
-  fns[0][1] = link_fn<T>(select_link<T, place, 0, 1>);
-  fns[1][0] = link_fn<T>(select_link<T, place, 1, 0>);
-  fns[1][1] = link_fn<T>(select_link<T, place, 1, 1>);
+  fill_select<T, place, kMemory>(t);
+  fill_select<T, place, kSplat>(t);
+  fill_select<T, place, kBlock>(t);
+}
+
+template <class T, LinkStore store>
+void fill_last(ChainTable* t) {
+  constexpr int k = static_cast<int>(store);
+  t->last[k] = link_fn<T>(last_link<T, store>);
+  if constexpr (sizeof(T) == 4) {
+    t->last_half[0][k] = link_fn<T>(last_half_link<ToBf16, store>);
+    t->last_half[1][k] = link_fn<T>(last_half_link<ToF16, store>);
+  }
 }
 
 template <class T>
@@ -317,20 +371,20 @@ void fill_lane(ChainTable* t) {
     fill_select<T, 0>(t);
     fill_select<T, 1>(t);
     fill_select<T, 2>(t);
+    t->sum = sum_chain;
     t->load[kBf16] = link_fn<T>(load_link<T, kBf16>);
     t->load[kF16] = link_fn<T>(load_link<T, kF16>);
     t->round[0] = link_fn<T>(round_link<ToBf16>);
     t->round[1] = link_fn<T>(round_link<ToF16>);
-    t->last_half[0][0] = link_fn<T>(last_half_link<ToBf16, false>);
-    t->last_half[0][1] = link_fn<T>(last_half_link<ToBf16, true>);
-    t->last_half[1][0] = link_fn<T>(last_half_link<ToF16, false>);
-    t->last_half[1][1] = link_fn<T>(last_half_link<ToF16, true>);
   }
   t->load[kMemory] = link_fn<T>(load_link<T, kMemory>);
   t->load[kSplat] = link_fn<T>(load_link<T, kSplat>);
-  t->keep = link_fn<T>(keep_link<T>);
-  t->last[0] = link_fn<T>(last_link<T, false>);
-  t->last[1] = link_fn<T>(last_link<T, true>);
+  t->load[kBlock] = link_fn<T>(load_link<T, kBlock>);
+  t->keep[0] = link_fn<T>(keep_link<T, false>);
+  t->keep[1] = link_fn<T>(keep_link<T, true>);
+  fill_last<T, LinkStore::near>(t);
+  fill_last<T, LinkStore::far>(t);
+  fill_last<T, LinkStore::past>(t);
   t->run = run_chain<T>;
 }
 

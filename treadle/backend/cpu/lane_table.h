@@ -49,11 +49,19 @@ struct Link {
   // Bytes of a lane of memory at p and q that is read, and at p that is
   // written, where it must not be touched beyond the lanes asked for; else 0.
   uint8_t copy_p, copy_q, write_p;
+  // Bytes by which p and q move on from row to row, besides its lanes.
+  uint8_t row_p, row_q;
 };
-// What an operand is: lanes in memory, a splat, or halves in memory. The latter
-// for chains of floats, and not for select.
-enum class LinkForm : uint8_t { memory, splat, bfloat16, float16 };
-inline constexpr int kNumLinkForms = 4;
+// What an operand is: lanes in memory, a splat, of which one lane is read, what
+// the chain itself has kept for this block, or halves in memory. The latter for
+// chains of floats, and not for select.
+enum class LinkForm : uint8_t { memory, splat, block, bfloat16, float16 };
+inline constexpr int kNumLinkForms = 5, kNumSelectForms = 3;
+// Where a result goes: near; far, the next lines being fetched, because stores
+// wait in turn for lines that are in no near cache; or past the caches, aligned
+// to vectors.
+enum class LinkStore : uint8_t { near, far, past };
+inline constexpr int kNumLinkStores = 3;
 // Where a binary row takes the value of the chain.
 enum class LinkSide : uint8_t { left, right };
 inline constexpr int kMostLinks = 40;
@@ -65,14 +73,18 @@ struct ChainTable {
   LinkFn unary[kNumRows];
   LinkFn binary[kNumRows][2][kNumLinkForms];  // by side and form
   LinkFn twice[kNumRows];  // of a binary row, the value on both sides
-  LinkFn select[3][2][2];  // by the place of the value, and forms
-  LinkFn round[2];         // to bfloat16, float16
-  LinkFn keep;
-  LinkFn last_half[2][2];  // to which type; past the caches
-  LinkFn last[2];          // [1]: past the caches, aligned to vectors
+  // By the place of the value, and forms.
+  LinkFn select[3][kNumSelectForms][kNumSelectForms];
+  LinkFn round[2];                      // to bfloat16, float16
+  LinkFn keep[2];                       // [1]: for this block
+  LinkFn last_half[2][kNumLinkStores];  // to which type
+  LinkFn last[kNumLinkStores];
   // The lanes [from, from + n) of all memory; what is kept may be written up to
   // kChainBytes beyond. Null: no chains.
   void (*run)(const Link* links, int count, size_t from, size_t n);
+  // The sum of those lanes joins a double, and is not written: the last link is
+  // set here. Null: no such chains. The bits are those of ReduceFns::fold.
+  void (*sum)(Link* links, int count, size_t from, size_t n, double* to);
 };
 
 // Memory of a dtype to its lane, a lane to memory of a dtype, or a lane to the

@@ -14,6 +14,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "treadle/backend/cpu/rows-inl.h"
+#include "treadle/backend/cpu/sums-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -118,26 +119,10 @@ HWY_INLINE T reduced(size_t n, const T* x) {
   return Op::across(Op::merged(Op::merged(a0, a1), Op::merged(a2, a3)));
 }
 
-// Four floats are added as floats, the sums of four as doubles.
-HWY_INLINE double float_sum(size_t n, const float* x) {
-  const Tag<float> d;
-  const Tag<double> dd;
-  const hn::Rebind<float, Tag<double>> dh;
-  const size_t lanes = hn::Lanes(d);
-  auto lo = hn::Zero(dd), hi = hn::Zero(dd);
-  const auto take = [&](Raw<float> v) HWY_ATTR {
-    lo = hn::Add(lo, hn::PromoteTo(dd, hn::LowerHalf(dh, v)));
-    hi = hn::Add(hi, hn::PromoteTo(dd, hn::UpperHalf(dh, v)));
-  };
-  for (; n >= 4 * lanes; n -= 4 * lanes, x += 4 * lanes) {
-    const auto a = hn::Add(hn::LoadU(d, x), hn::LoadU(d, x + lanes));
-    const auto b =
-        hn::Add(hn::LoadU(d, x + 2 * lanes), hn::LoadU(d, x + 3 * lanes));
-    take(hn::Add(a, b));
-  }
-  for (; n >= lanes; n -= lanes, x += lanes) take(hn::LoadU(d, x));
-  if (n > 0) take(load_some(d, x, n));
-  return hn::GetLane(hn::SumOfLanes(dd, hn::Add(lo, hi)));
+double float_sum(size_t n, const float* x) {
+  FloatSum sum;
+  sum.take(n, x);
+  return sum.total();
 }
 
 void float_sum_rows(size_t rows, size_t n, void* out, const void* in) {

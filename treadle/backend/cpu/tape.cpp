@@ -25,6 +25,8 @@ constexpr double kStepNanoseconds = 0.04, kByteNanoseconds = 0.03;
 // Outputs that are together larger than this would push everything else out of
 // the caches, so they are written past them; small ones among them are not.
 constexpr int64_t kStreamBytes = 16 << 20, kLeastStreamBytes = 256 << 10;
+// Outputs that are together as large are probably not in the second cache.
+constexpr int64_t kFarBytes = 3 << 20;
 // Partial sums of columns that several threads merge.
 constexpr int64_t kSharedCells = 1 << 15;
 // Operands of fewer elements are probably in a cache, if only the last: what is
@@ -215,7 +217,8 @@ class Work {
                   program.single,
                   {},
                   {},
-                  traffic.elements >= kPrefetchElements};
+                  traffic.elements >= kPrefetchElements,
+                  traffic.written >= kFarBytes};
     const bool overlaps = choose_outputs(&call, traffic);
     if (layout.pass == Pass::single) return call;
     const bool late = overlaps && !program.saving_late.phases.empty();
@@ -229,7 +232,8 @@ class Work {
             schedule,
             call.direct,
             call.stream,
-            call.prefetch};
+            call.prefetch,
+            call.far};
   }
 
   bool merges() const {

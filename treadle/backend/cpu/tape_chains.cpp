@@ -31,7 +31,16 @@ class ChainMaker {
 
   void run() {
     for (int k = 0; k < count(); ++k) {
-      steps_[k].kind == Kind::store ? join_store(k) : join(k);
+      switch (steps_[k].kind) {
+        case Kind::store:
+          join_store(k);
+          break;
+        case Kind::reduce:
+          join_sum(k);
+          break;
+        default:
+          join(k);
+      }
     }
     std::vector<Step> left;
     for (int k = 0; k < count(); ++k) {
@@ -43,7 +52,7 @@ class ChainMaker {
       s.chain = std::move(rows_[k]);
     }
     steps_ = std::move(left);
-    leave_halves();
+    leave_as_they_are();
   }
 
  private:
@@ -51,8 +60,13 @@ class ChainMaker {
 
   // The functions of the chains that the step may be in, or null.
   const ChainTable* table_of(const Step& s) const {
-    if (s.uniform) return nullptr;
     const plan::TapeValue& v = tape_.values[s.reg];
+    if (s.kind == Kind::reduce) {
+      const ChainTable& floats = program_.table.chain[0];
+      const bool sums = v.reduce == ReduceKind::sum && v.lane == Lane::f32;
+      return sums && floats.sum ? &floats : nullptr;
+    }
+    if (s.uniform) return nullptr;
     if (s.kind == Kind::convert || s.kind == Kind::store) {
       const ChainTable& floats = program_.table.chain[0];
       const bool rounds =
@@ -154,22 +168,37 @@ class ChainMaker {
     rows.push_back(store);
   }
 
-  // Operands of halves that only chains read, and where they can.
-  void leave_halves() {
-    std::vector<bool> lanes(program_.num_registers, false);
+  // A sum takes the chain of what it adds up into itself.
+  void join_sum(int k) {
+    Step& s = steps_[k];
+    const ChainTable* table = table_of(s);
+    const int from = table ? source(s.in[0], k) : -1;
+    if (from < 0) return;
+    s.chain_fns = table;
+    take(from, k);
+    if (readers_[s.in[0]].size() > 1) rows_[k].push_back(keep(s.in[0]));
+    rows_[k].push_back({ChainRow::Kind::sum});
+  }
+
+  // Operands that only chains read, and where they can: halves, and numbers of
+  // rows.
+  void leave_as_they_are() {
+    std::vector<bool> floats(program_.num_registers, false), tiles = floats;
     for (const Step& s : steps_) {
-      for (int j = 0; j < s.arity; ++j) lanes[s.in[j]] = true;
+      for (int j = 0; j < s.arity; ++j) tiles[s.in[j]] = true;
       for (const ChainRow& r : s.chain) {
         const bool reads_halves = (r.kind == ChainRow::Kind::load ||
                                    r.kind == ChainRow::Kind::binary) &&
                                   s.chain_fns == &program_.table.chain[0];
         for (int j = 0; j < r.reads; ++j) {
-          if (!reads_halves) lanes[r.in[j]] = true;
+          if (!reads_halves) floats[r.in[j]] = true;
         }
       }
     }
     for (Step& s : steps_) {
-      s.halves = s.kind == Kind::load && !s.uniform && !lanes[s.reg] &&
+      if (s.kind != Kind::load && s.kind != Kind::expand) continue;
+      s.chained = !s.uniform && !tiles[s.reg];
+      s.halves = s.chained && s.kind == Kind::load && !floats[s.reg] &&
                  is_half(tape_.values[s.reg].dtype);
     }
   }

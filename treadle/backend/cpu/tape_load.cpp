@@ -173,14 +173,19 @@ void TapeWorker::gather(int operand, const TapeTile& t, char* to) const {
 
 // One element a row, repeated along it.
 void TapeWorker::load_splats(const Step& step, const TapeTile& t) {
-  gather_rows(step, t, step.copies ? temp_ : raw_);
-  if (!step.copies) step.move_fn(static_cast<size_t>(t.rows), temp_, raw_);
+  char* numbers = numbers_ + step.index * row_bytes_;
+  gather_rows(step, t, step.copies ? numbers : raw_);
+  if (!step.copies) step.move_fn(static_cast<size_t>(t.rows), numbers, raw_);
+  if (step.chained && whole_rows_) {
+    regs_[step.reg] = {numbers, false, LinkForm::memory, step.size};
+    return;
+  }
   char* out = slot(step);
   program_.table.expand(static_cast<size_t>(t.rows),
                         static_cast<size_t>(layout_.row_length),
                         step.size,
                         out,
-                        temp_);
+                        numbers);
   regs_[step.reg] = {out, false};
 }
 

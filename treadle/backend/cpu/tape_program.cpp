@@ -409,15 +409,19 @@ class Builder {
           });
         };
         // What a chain keeps is written before all of its operands are read.
+        int16_t blocks = 0;
         for (ChainRow& r : step.chain) {
-          if (r.kind == ChainRow::Kind::keep)
-            r.slot = slot_of[r.in[0]] = take();
+          if (r.kind != ChainRow::Kind::keep) continue;
+          r.block = last_use[r.in[0]] <= int(k);
+          r.slot = r.block ? blocks++ : slot_of[r.in[0]] = take();
         }
+        s->num_blocks = std::max(s->num_blocks, int(blocks));
         if (program_.one_size) release();
         if (single && step.uniform) {
           step.slot = uniform_slot_[step.reg];
         } else if (step.kind == Kind::load || step.kind == Kind::compute ||
-                   (step.kind == Kind::chain && !step.stores()) ||
+                   (step.kind == Kind::chain && !step.stores() &&
+                    !step.sums()) ||
                    step.kind == Kind::convert || step.kind == Kind::expand) {
           step.slot = slot_of[step.reg] = take();
           if (last_use[step.reg] < 0) free.push_back(step.slot);

@@ -26,6 +26,7 @@ struct ChainRow {
     round,  // to a half type
     keep,
     store,  // as a half type, into an output; the chain ends
+    sum,    // of the floats of a row; the chain ends
   };
   Kind kind;
   Row row = Row{};
@@ -33,7 +34,8 @@ struct ChainRow {
   uint8_t reads = 0;      // how many of in[] it reads
   Dtype dtype = float32;  // round, store
   uint16_t in[2] = {};    // registers; keep: the one it sets
-  int16_t slot = -1;      // keep: its tile
+  int16_t slot = -1;      // keep: its tile, or of a block
+  bool block = false;     // keep: the chain alone reads it
 };
 
 struct Step {
@@ -66,6 +68,8 @@ struct Step {
   bool copies = false;  // load, store: the dtype is that of the lane
   // load: halves may stay halves where all lie in memory, as chains read them.
   bool halves = false;
+  // load, expand: one number a row may stay so, as chains alone read it.
+  bool chained = false;
   Row row = Row{};
   RowFn row_fn = nullptr;
   MoveFn move_fn = nullptr;
@@ -76,6 +80,11 @@ struct Step {
   bool stores() const {
     return !chain.empty() && chain.back().kind == ChainRow::Kind::store;
   }
+  // Whether it is reduction `index`, and as the end of a chain.
+  bool sums() const {
+    return !chain.empty() && chain.back().kind == ChainRow::Kind::sum;
+  }
+  bool reduces() const { return kind == Kind::reduce || sums(); }
 
   // f(register) for all that it reads.
   template <class F>
@@ -97,6 +106,7 @@ struct Schedule {
       row_outputs;  // after the last phase (phased schedules only)
   int num_slots = 0;
   int num_buffers = 0;  // row buffers
+  int num_blocks = 0;   // what a chain keeps for itself
 };
 
 struct Reduction {

@@ -64,6 +64,10 @@ TapeWorker::TapeWorker(const TapeCall& call)
       program_(call.program),
       layout_(call.layout),
       multi_(layout_.tile_rows > 1),
+      whole_rows_(multi_ && layout_.row_length * 4 %
+                                    static_cast<int64_t>(
+                                        8 * program_.table.vector_bytes) ==
+                                0),
       prefetch_(call.prefetch) {
   const auto aligned = [](int64_t n) { return (n + 63) / 64 * 64; };
   const int64_t tile_bytes =
@@ -86,9 +90,12 @@ TapeWorker::TapeWorker(const TapeCall& call)
   const int64_t at_acc = take(acc * 16);
   const int64_t at_rows = take(multi_ ? program_.num_uniform * row_bytes : 0);
   const int64_t at_slots = take(s.num_slots * tile_bytes);
+  const int64_t at_blocks =
+      take(s.num_blocks * static_cast<int64_t>(kChainBytes));
   const int64_t at_raw = take(tile_bytes);
   const int64_t at_temp = take(tile_bytes);
   const int64_t at_pinned = take(multi_ ? n_in * tile_bytes : 0);
+  const int64_t at_numbers = take(multi_ ? n_in * row_bytes : 0);
   const int64_t at_buffers = take(s.num_buffers * buffer_bytes);
   const int64_t columns = static_cast<int64_t>(program_.columns.size());
   const bool local = layout_.pass == Pass::single;
@@ -109,9 +116,11 @@ TapeWorker::TapeWorker(const TapeCall& call)
   accs_ = base + at_acc;
   rows_ = base + at_rows;
   slots_ = base + at_slots;
+  blocks_ = base + at_blocks;
   raw_ = base + at_raw;
   temp_ = base + at_temp;
   pinned_ = base + at_pinned;
+  numbers_ = base + at_numbers;
   buffers_ = base + at_buffers;
   columns_ = base + at_columns;
   for (int64_t at : at_turned) turned_memory_.push_back(base + at);
@@ -207,7 +216,7 @@ void TapeWorker::run_split(int phase_number,
       run(phase.tile_steps, {row, 1, col, n});
     }
     for (const Step& step : phase.tile_steps) {
-      if (step.kind != Kind::reduce) continue;
+      if (!step.reduces()) continue;
       const size_t size = program_.reductions[step.index].fns->acc_size;
       char* to = workspace() + layout_.partial_at[step.index];
       std::memcpy(to + (row * layout_.col_blocks + col_block) * size,
@@ -278,7 +287,7 @@ void TapeWorker::start_accumulators() {
 
 void TapeWorker::finish_accumulators(const Schedule::Phase& phase) {
   for (const Step& step : phase.tile_steps) {
-    if (step.kind != Kind::reduce) continue;
+    if (!step.reduces()) continue;
     alignas(16) char lane[8];
     program_.reductions[step.index].fns->finish(1, lane, acc(step.index));
     set_splat(step.reg, step.size, lane);
@@ -289,7 +298,7 @@ void TapeWorker::run_row_steps(int phase_number, int64_t row) {
   for (int p = 0; p <= phase_number; ++p) {
     if (p > 0) {
       for (const Step& step : call_.schedule.phases[p - 1].tile_steps) {
-        if (step.kind != Kind::reduce) continue;
+        if (!step.reduces()) continue;
         const char* from = workspace() + layout_.result_at[step.index];
         set_splat(step.reg, step.size, from + row * step.size);
       }
@@ -328,7 +337,8 @@ bool TapeWorker::is_constant(const Step& step) const {
       bool all = std::none_of(
           step.chain.begin(), step.chain.end(), [](const ChainRow& r) {
             return r.kind == ChainRow::Kind::keep ||
-                   r.kind == ChainRow::Kind::store;
+                   r.kind == ChainRow::Kind::store ||
+                   r.kind == ChainRow::Kind::sum;
           });
       step.for_inputs([&](uint16_t r) { all = all && constant_[r]; });
       return all;
@@ -367,7 +377,7 @@ void TapeWorker::run_splat(const Step& step, const TapeTile& t) {
           static_cast<int64_t>(program_.table.vector_bytes / step.size);
       if (step.kind == Kind::chain) {
         Link links[kMostLinks];
-        const int count = link(step, cell(step.reg), false, links);
+        const int count = link(step, cell(step.reg), LinkStore::near, links);
         step.chain_fns->run(links, count, 0, static_cast<size_t>(n));
       } else {
         call(step, n, cell(step.reg), 0, 7);
@@ -433,6 +443,11 @@ void TapeWorker::run(const Step& step, const TapeTile& t) {
         regs_[step.reg] = regs_[step.in[0]];
         return;
       }
+      if (step.chained && whole_rows_) {
+        regs_[step.reg] = {
+            regs_[step.in[0]].p, false, LinkForm::memory, step.size};
+        return;
+      }
       char* out = slot(step);
       program_.table.expand(static_cast<size_t>(t.rows),
                             static_cast<size_t>(layout_.row_length),
@@ -473,34 +488,90 @@ void TapeWorker::call(
 }
 
 void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
+  if (step.sums()) return sum_chain(step, t);
   char* out;
-  bool stream;
+  LinkStore store = call_.far ? LinkStore::far : LinkStore::near;
   if (step.stores()) {
     if (!call_.task.out[step.index].data) return;
     out = output(step.index, t);
-    stream = call_.stream[step.index] &&
-             reinterpret_cast<uintptr_t>(out) % kSplatBytes == 0;
+    if (call_.stream[step.index] &&
+        reinterpret_cast<uintptr_t>(out) % kSplatBytes == 0) {
+      store = LinkStore::past;
+    }
   } else {
     out = place(step, t);
-    stream = is_direct(step) && call_.stream[step.output];
+    if (!is_direct(step)) {
+      store = LinkStore::near;
+    } else if (call_.stream[step.output]) {
+      store = LinkStore::past;
+    }
     regs_[step.reg] = {out, false};
   }
   Link links[kMostLinks];
-  const int count = link(step, out, stream, links);
+  const int count = link(step, out, store, links);
   const auto run = [&](int64_t i, int64_t m) {
     step.chain_fns->run(
         links, count, static_cast<size_t>(i), static_cast<size_t>(m));
   };
-  if (prefetch_ && step.in_parts) {
+  const bool rows = std::any_of(links, links + count, [](const Link& l) {
+    return (l.row_p | l.row_q) != 0;
+  });
+  if (rows) {
+    each_row(step, t, {links, links + count}, [&](int64_t row) {
+      run(row * layout_.row_length, layout_.row_length);
+    });
+  } else if (prefetch_ && step.in_parts) {
     in_parts(step, t.n, run);
   } else {
     run(0, t.n);
   }
 }
 
+void TapeWorker::sum_chain(const Step& step, const TapeTile& t) {
+  const ChainTable& fns = *step.chain_fns;
+  Link links[kMostLinks];
+  const int count = link(step, temp_, LinkStore::near, links);
+  const auto sum = [&](int64_t i, int64_t m, double* to) {
+    fns.sum(links, count, static_cast<size_t>(i), static_cast<size_t>(m), to);
+  };
+  if (layout_.pass != Pass::single) {
+    auto* to = reinterpret_cast<double*>(acc(step.index));
+    if (!prefetch_) return sum(0, t.n, to);
+    in_parts(step, t.n, [&](int64_t i, int64_t m) { sum(i, m, to); });
+    return;
+  }
+  if (!multi_) {
+    fetch_half(step);
+    double total = 0;
+    sum(0, t.n, &total);
+    const auto value = static_cast<float>(total);
+    set_splat(step.reg, step.size, &value);
+    fetch_half(step);
+    return;
+  }
+  char* out = rows_ + step.slot * row_bytes_;
+  if (whole_rows_) {
+    each_row(step, t, {links, links + count}, [&](int64_t row) {
+      double total = 0;
+      sum(row * layout_.row_length, layout_.row_length, &total);
+      reinterpret_cast<float*>(out)[row] = static_cast<float>(total);
+    });
+  } else {
+    fetch_half(step);
+    fns.run(links, count, 0, static_cast<size_t>(t.n));
+    program_.reductions[step.index].fns->rows(
+        static_cast<size_t>(t.rows),
+        static_cast<size_t>(layout_.row_length),
+        out,
+        temp_);
+    fetch_half(step);
+  }
+  regs_[step.reg] = {out, false};
+}
+
 int TapeWorker::link(const Step& step,
                      char* out,
-                     bool stream,
+                     LinkStore store,
                      Link* links) const {
   const ChainTable& fns = *step.chain_fns;
   Link* l = links;
@@ -508,18 +579,24 @@ int TapeWorker::link(const Step& step,
   // that the chain itself keeps would be made too early.
   const char* tiles_end = slots_ + call_.schedule.num_slots * tile_bytes_;
   const auto copied = [&](const TapeRegister& r) -> uint8_t {
-    if (r.splat || (r.p >= slots_ && r.p < tiles_end)) return 0;
+    if (r.splat || r.row > 0 || r.form == LinkForm::block ||
+        (r.p >= slots_ && r.p < tiles_end)) {
+      return 0;
+    }
     return r.form == LinkForm::memory ? step.size : 2;
   };
   const auto half = [](Dtype t) { return t == float16 ? 1 : 0; };
+  const int end = static_cast<int>(store);
   for (const ChainRow& r : step.chain) {
     const int row = static_cast<int>(r.row);
     int form[2] = {};
     *l = {};
     for (int k = 0; k < r.reads; ++k) {
       const TapeRegister& from = regs_[r.in[k]];
-      form[k] = static_cast<int>(from.splat ? LinkForm::splat : from.form);
+      const bool one = from.splat || from.row > 0;
+      form[k] = static_cast<int>(one ? LinkForm::splat : from.form);
       (k == 0 ? l->p : l->q) = from.p;
+      (k == 0 ? l->row_p : l->row_q) = from.row;
       (k == 0 ? l->copy_p : l->copy_q) = copied(from);
     }
     switch (r.kind) {
@@ -542,19 +619,24 @@ int TapeWorker::link(const Step& step,
         l->fn = fns.round[half(r.dtype)];
         break;
       case ChainRow::Kind::keep: {
-        char* tile = slots_ + r.slot * tile_bytes_;
-        l->fn = fns.keep;
-        l->p = tile;
-        regs_[r.in[0]] = {tile, false};
+        char* to = r.block
+                       ? blocks_ + r.slot * static_cast<int64_t>(kChainBytes)
+                       : slots_ + r.slot * tile_bytes_;
+        l->fn = fns.keep[r.block];
+        l->p = to;
+        regs_[r.in[0]] = {
+            to, false, r.block ? LinkForm::block : LinkForm::memory};
         break;
       }
       case ChainRow::Kind::store:
-        *l = {fns.last_half[half(r.dtype)][stream], out, nullptr, 0, 0, 2};
+        *l = {fns.last_half[half(r.dtype)][end], out, nullptr, 0, 0, 2, 0, 0};
         return static_cast<int>(l - links) + 1;
+      case ChainRow::Kind::sum:
+        continue;
     }
     ++l;
   }
-  *l = {fns.last[stream], out, nullptr, 0, 0, step.size};
+  *l = {fns.last[end], out, nullptr, 0, 0, step.size, 0, 0};
   return static_cast<int>(l - links) + 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "treadle/backend/cpu/lane_table.h"
@@ -73,12 +74,14 @@ struct TapeCall {
   SmallVector<bool, 8> direct;  // output: may be computed in place
   SmallVector<bool, 8> stream;  // output: written past the caches
   bool prefetch;                // operands are probably in no cache
+  bool far;                     // outputs are probably not in the second cache
 };
 
 struct TapeRegister {
   const char* p;
   bool splat;
   LinkForm form = LinkForm::memory;  // of what is no splat
+  uint8_t row = 0;  // bytes of one number a row, where chains read those
 };
 
 // Accumulators [col, col + n) of a column as its output.
@@ -195,9 +198,27 @@ class TapeWorker {
       const Step& step, int64_t n, char* out, int64_t at, unsigned flags) const;
 
   void run_chain(const Step& step, const TapeTile& t);
+  void sum_chain(const Step& step, const TapeTile& t);
+  // body(row of the tile) for all rows, with the links' numbers of that row.
+  template <class F>
+  void each_row(const Step& step,
+                const TapeTile& t,
+                std::span<Link> links,
+                F&& body) {
+    const bool ahead = prefetch_ && step.in_parts;
+    const int64_t lines = ahead ? ahead_.share(step.weight) : 0;
+    for (int64_t row = 0; row < t.rows; ++row) {
+      body(row);
+      for (Link& l : links) {
+        l.p += l.row_p;
+        l.q += l.row_q;
+      }
+      if (lines > 0) ahead_.fetch((lines + t.rows - 1) / t.rows);
+    }
+  }
   // The links of a chain that writes to `out`, and how many. What it keeps has
   // a place from then on.
-  int link(const Step& step, char* out, bool stream, Link* links) const;
+  int link(const Step& step, char* out, LinkStore store, Link* links) const;
 
   char* slot(const Step& step) const {
     return slots_ + step.slot * tile_bytes_;
@@ -248,11 +269,12 @@ class TapeWorker {
   const Program& program_;
   const TapeLayout& layout_;
   const bool multi_;
+  const bool whole_rows_;  // tiles of several rows, each of whole blocks
   const bool prefetch_;
   Ahead ahead_;
   TapeRegister* regs_;
-  char *cells_, *accs_, *rows_, *slots_, *raw_, *temp_, *pinned_, *buffers_,
-      *columns_;
+  char *cells_, *accs_, *rows_, *slots_, *blocks_, *raw_, *temp_, *pinned_,
+      *numbers_, *buffers_, *columns_;
   int64_t tile_bytes_, row_bytes_, buffer_bytes_;
   SmallVector<char*, 4> column_base_;      // accumulators, as if of all columns
   SmallVector<bool, 64> constant_;         // by register; empty: none
