@@ -87,6 +87,11 @@ def test_dropout_draws_another_mask_at_each_compiled_call():
         (lambda: nn.MultiHeadAttention(8, 3), r"8 features for 3 heads"),
         (lambda: nn.MultiHeadAttention(8, 2)(*[mx.zeros((1, 2, 8))] * 3, "upper"), "'upper'"),
         (lambda: nn.MultiHeadAttention(8, 2)(*[mx.zeros((2, 8))] * 3), r"\(2, 8\)"),
+        (
+            lambda: nn.TransformerEncoder(1, 8, 2, activation=nn.GELU),
+            r"\[TransformerEncoderLayer\] activation is the class GELU; .* GELU\(\)",
+        ),
+        (lambda: nn.TransformerDecoderLayer(8, 2, activation="relu"), r"\[TransformerDecoderLayer\] .* 'relu'"),
         (lambda: nn.LayerNorm(4, eps=0), r"\[LayerNorm\]"),
         (lambda: nn.RMSNorm(4, eps=-1), r"\[RMSNorm\]"),
         (lambda: nn.GroupNorm(4, 6), "divisible"),

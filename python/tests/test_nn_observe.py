@@ -109,7 +109,11 @@ def test_a_summary_lists_modules_shapes_parameters_and_flops():
     assert s.flops == 2 * 5 * (3 * 4 + 2 * 4 * 4 + 4 * 2) and s.rows[2]["flops"] == 2 * 5 * 16
     assert s.parameters == s.trainable == 16 + 2 * (20 + 8) + 10 and s.nbytes == 4 * s.parameters
     text = str(s)
-    assert "linear" in text and "(5, 4)" in text and f"{s.parameters:,} parameters" in text
+    assert "(5, 4)" in text and f"{s.parameters:,} parameters" in text
+    # The paths of parameters and errors.
+    shown = [line.split()[0] for line in text.splitlines()[2:-1]]
+    assert shown == ["(model)", *(r["path"] for r in s.rows[1:])] and "layers.1.norm" in shown
+    assert set(shown[1:]) == {path for path, _ in model.named_modules() if path}
     assert np.array_equal(key, np.array(mx.random.state[0])) and model.training
     for name, value in before.items():
         assert np.array_equal(value, np.array(dict(nn.Module.state_dict(model))[name]))
@@ -136,7 +140,9 @@ def test_a_summary_leaves_running_statistics_and_modes():
 def test_tied_parameters_count_once():
     shared = nn.Linear(3, 3)
     s = nn.Sequential(shared, nn.ReLU(), shared).summary(mx.zeros((1, 3)))
-    assert s.parameters == 12
+    assert s.parameters == s.rows[0]["parameters"] == 12
+    # Both places say what all calls of the module are.
+    assert [r["flops"] for r in s.rows] == [36, 36, 0, 36] and all(r["output"] == "(1, 3)" for r in s.rows)
 
 
 class Log(nn.Module):

@@ -84,11 +84,11 @@ def test_an_lstm_takes_a_hidden_state_alone():
         np.testing.assert_allclose(np.array(a), np.array(b), **CLOSE)
 
 
-@pytest.mark.parametrize("f", ["relu", nn.relu, lambda x: mx.maximum(x, 0)])
-def test_the_nonlinearity_is_a_name_or_a_function(f):
+@pytest.mark.parametrize("f", ["relu", nn.relu, nn.ReLU(), lambda x: mx.maximum(x, 0)])
+def test_the_nonlinearity_is_a_name_a_function_or_a_layer(f):
     x = normal(2, 6, 3)
     mx.random.seed(1), mlx.core.random.seed(1)
-    layer = nn.RNN(3, 4, nonlinearity=f)
+    layer = nn.RNN(3, 4, nonlinearity=f)  # for nn.ReLU(), which is an empty dict, MLX takes tanh
     expected = mlx.nn.RNN(3, 4, nonlinearity=mlx.nn.relu)(mlx.core.array(x))
     np.testing.assert_allclose(np.array(layer(mx.array(x))), np.array(expected), **CLOSE)
 
@@ -203,6 +203,8 @@ def test_no_steps_give_no_states():
         (lambda: nn.RNN(3, 4, num_layers=2)(mx.zeros((2, 5, 3)), mx.zeros((2, 3))), r"\[rnn\]"),
         (lambda: nn.RNN(3, 4, nonlinearity="sine"), r"\[RNN\] nonlinearity is 'sine'"),
         (lambda: nn.RNN(3, 4, nonlinearity=3), r"\[RNN\] nonlinearity is 3"),
+        (lambda: nn.RNN(3, 4, nonlinearity=nn.ReLU), r"\[RNN\] nonlinearity is the class ReLU; .* ReLU\(\)"),
+        (lambda: nn.RNN(3, 4, nonlinearity="ReLU"), r"\[RNN\] nonlinearity is the class ReLU"),
         (lambda: nn.LSTM(3, 0), "at least one"),
         (lambda: nn.LSTM(3, 2, num_layers=0), "at least one"),
     ],

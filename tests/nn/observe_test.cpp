@@ -38,11 +38,32 @@ TEST(Summary, ListsModulesShapesParametersAndFlops) {
   const array x = zeros({5, 3});
   const std::string text = summary(model, [&] { return Arrays{model(x)}; });
   EXPECT_THAT(text, testing::StartsWith("module"));
-  EXPECT_THAT(text,
-              testing::ContainsRegex("\n    0 +Linear +\\(5, 4\\) +16 +120"));
-  EXPECT_THAT(text,
-              testing::ContainsRegex("\n    2 +Linear +\\(5, 2\\) +10 +80"));
+  EXPECT_THAT(
+      text,
+      testing::ContainsRegex("\nlayers\\.0 +Linear +\\(5, 4\\) +16 +120"));
+  EXPECT_THAT(
+      text, testing::ContainsRegex("\nlayers\\.2 +Linear +\\(5, 2\\) +10 +80"));
   EXPECT_THAT(text, HasSubstr("26 parameters (26 trainable), 104 B; 200 FLOP"));
+}
+
+TEST(Summary, NamesPlacesAsErrorsDoAndCountsSharedModulesOnce) {
+  struct Tied : Module {
+    Shared<Linear> encode{Linear(3, 3, false)}, decode = encode;
+    Sequential inner{relu, Linear(3, 4)};
+    TREADLE_MODULE(Tied, encode, decode, inner)
+    array operator()(const array& x) const { return inner(decode(encode(x))); }
+  };
+  Sequential model{Tied()};
+  const array x = zeros({2, 3});
+  const std::string text = summary(model, [&] { return Arrays{model(x)}; });
+  for (const char* line : {"\\(model\\) +Sequential .* 25 ",
+                           "layers\\.0 +Tied .* 25 ",
+                           "layers\\.0\\.encode +Linear .* 9 ",
+                           "layers\\.0\\.decode +Linear .* 9 ",
+                           "layers\\.0\\.inner\\.layers\\.1 +Linear .* 16 ",
+                           "25 parameters \\(25 trainable\\)"}) {
+    EXPECT_THAT(text, testing::ContainsRegex(std::string("\n") + line));
+  }
 }
 
 TEST(CheckFinite, NamesTheFirstLayerAndOperation) {

@@ -94,6 +94,13 @@ TEST(Recurrent, TextsSayWhatThereIs) {
             "bidirectional=True)");
   EXPECT_THAT(message_of([] { RNN(2, 3, true, "sine"); }),
               testing::HasSubstr("'sine' is not known; expected one of"));
+  const std::function<array(const array&)> none;
+  EXPECT_THAT(
+      message_of([&] { RNN(2, 3, true, none); }),
+      testing::HasSubstr("[rnn] the nonlinearity is an empty function"));
+  EXPECT_THAT(
+      message_of([&] { TransformerDecoderLayer(4, 2, {.activation = none}); }),
+      testing::HasSubstr("[transformer] the activation is an empty"));
   EXPECT_THAT(message_of([] {
                 LSTM(2, 3)(zeros({4, 5, 3}));
               }),

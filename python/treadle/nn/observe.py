@@ -215,11 +215,8 @@ class Summary:
         head = ("module", "type", "output", "parameters", "flops")
         lines = [head]
         for row in self.rows:
-            name = row["path"].rpartition(".")[2] or "(model)"
-            depth = row["path"].count(".") + bool(row["path"])
-            lines.append(
-                ("  " * depth + name, row["type"], row["output"], f"{row['parameters']:,}", _amount(row["flops"]))
-            )
+            name = row["path"] or "(model)"
+            lines.append((name, row["type"], row["output"], f"{row['parameters']:,}", _amount(row["flops"])))
         widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
         text = []
         for line in lines:
@@ -251,13 +248,13 @@ def _shapes(output):
 
 def summarize(model, args, kwargs):
     """See :meth:`Module.summary`."""
-    calls, starts = {}, []
+    calls, starts = {}, []  # calls by module, so that one at two paths has them at both
 
     def before(path, module, args):
         starts.append(_nn.next_node())
 
     def after(path, module, output):
-        call = calls.setdefault(path, {"output": _shapes(output), "flops": 0})
+        call = calls.setdefault(id(module), {"output": _shapes(output), "flops": 0})
         call["flops"] += _nn.flops(_arrays(output), starts.pop())
 
     modes = [(module, module.training) for module in model.modules()]
@@ -275,7 +272,7 @@ def summarize(model, args, kwargs):
     rows = []
     for path, module in _in_order("", model):
         own = _unique(module.parameters())
-        call = calls.get(path, {"output": "", "flops": 0})
+        call = calls.get(id(module), {"output": "", "flops": 0})
         rows.append({"path": path, "type": type(module).__name__, "parameters": sum(a.size for a in own)} | call)
     everything = _unique(parameters)
     trainable = sum(a.size for a in _unique(model.trainable_parameters()))

@@ -186,7 +186,13 @@ Tree init(int in,
 }  // namespace
 
 Nonlinearity::Nonlinearity(std::string_view name)
-    : f_(activation_named(name)), name_(name) {}
+    : Nonlinearity(activation_named(name), name) {}
+
+Nonlinearity::Nonlinearity(std::function<array(const array&)> f,
+                           std::string_view name)
+    : f_(std::move(f)), name_(name) {
+  if (!f_) invalid("rnn", "the nonlinearity is an empty function.");
+}
 
 array rnn(const array& x,
           std::span<const RecurrentWeights> weights,

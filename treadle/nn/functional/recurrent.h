@@ -19,9 +19,10 @@ class Nonlinearity {
   Nonlinearity() : Nonlinearity("tanh") {}
   Nonlinearity(const char* name) : Nonlinearity(std::string_view(name)) {}
   Nonlinearity(std::string_view name);
-  Nonlinearity(std::function<array(const array&)> f, std::string_view name = "")
-      : f_(std::move(f)), name_(name) {}
-  Nonlinearity(array (*f)(const array&)) : f_(f) {}
+  Nonlinearity(std::function<array(const array&)> f,
+               std::string_view name = "");
+  Nonlinearity(array (*f)(const array&))
+      : Nonlinearity(std::function<array(const array&)>(f)) {}
   array operator()(const array& x) const { return f_(x); }
   const std::string& name() const { return name_; }  // "" when it has none
 

@@ -69,6 +69,19 @@ std::string amount(double n) {
                          : fmt::format("{:.3g} {}", n, units[0]);
 }
 
+// Each once: those of a shared module are listed wherever it is held.
+std::vector<array*> different(std::vector<array*> slots) {
+  std::sort(slots.begin(), slots.end());
+  slots.erase(std::unique(slots.begin(), slots.end()), slots.end());
+  return slots;
+}
+
+int64_t elements(const std::vector<array*>& slots) {
+  int64_t sum = 0;
+  for (const array* a : slots) sum += a->size();
+  return sum;
+}
+
 struct Line {
   std::string name, type, output;
   int64_t parameters = 0;
@@ -110,27 +123,21 @@ std::string table_of(const std::vector<Line>& lines) {
 }
 
 void add_lines(Module& m,
-               const std::string& name,
+               const std::string& path,
                const std::map<std::string, Line>& recorded,
                std::vector<Line>& lines) {
   Line line;
   const auto found = recorded.find(*m.label());
   if (found != recorded.end()) line = found->second;
-  const size_t dot = name.rfind('.');
-  line.name =
-      name.empty()
-          ? "(model)"
-          : std::string(
-                2 * (1 + size_t(std::count(name.begin(), name.end(), '.'))),
-                ' ') +
-                name.substr(dot == name.npos ? 0 : dot + 1);
+  line.name = path.empty() ? "(model)" : path;
   line.type = m.type_name();
-  for (const array& a : m.parameters().leaves()) line.parameters += a.size();
+  line.parameters = elements(different(m.slots()));
   lines.push_back(line);
   for (auto& [key, child] : m.named_children()) {
-    const std::string path =
-        name.empty() ? key : fmt::format("{}.{}", name, key);
-    add_lines(*child, path, recorded, lines);
+    add_lines(*child,
+              path.empty() ? key : fmt::format("{}.{}", path, key),
+              recorded,
+              lines);
   }
 }
 
@@ -161,19 +168,13 @@ std::string summary(Module& model, const std::function<Arrays()>& call) {
   if (lines[0].output.empty() && !results.empty()) {
     lines[0].output = to_string(results[0].shape());
   }
-  int64_t parameters = 0, trainable = 0;
+  const std::vector<array*> slots = different(model.slots());
   size_t bytes = 0;
-  std::unordered_set<const array*> seen;
-  for (const array* a : model.slots()) {
-    if (!seen.insert(a).second) continue;
-    parameters += a->size();
-    bytes += size_t(a->size()) * size_of(a->dtype());
-  }
-  for (const array* a : model.trainable_slots()) trainable += a->size();
+  for (const array* a : slots) bytes += size_t(a->size()) * size_of(a->dtype());
   return table_of(lines) +
          fmt::format("{} parameters ({} trainable), {}B; {}FLOP in a call\n",
-                     parameters,
-                     trainable,
+                     elements(slots),
+                     elements(model.trainable_slots()),
                      amount(double(bytes)),
                      amount(total));
 }

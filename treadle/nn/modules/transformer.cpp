@@ -1,5 +1,6 @@
 #include "treadle/nn/modules/transformer.h"
 
+#include "treadle/base/error.h"
 #include "treadle/nn/modules/linear.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/transforms/checkpoint.h"
@@ -10,6 +11,13 @@ namespace {
 
 int mlp_dims(int dims, const TransformerOptions& o) {
   return o.mlp_dims ? o.mlp_dims : 4 * dims;
+}
+
+const std::function<array(const array&)>& activation(
+    const TransformerOptions& o) {
+  if (!o.activation)
+    invalid("transformer", "the activation is an empty function.");
+  return o.activation;
 }
 
 // x + f(norm(x)), or norm(x + f(x)).
@@ -38,7 +46,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int dims,
       linear2(Linear(mlp_dims(dims, o), dims)),
       dropout1(o.dropout),
       dropout2(o.dropout),
-      activation_(o.activation),
+      activation_(activation(o)),
       norm_first_(o.norm_first) {}
 
 array TransformerEncoderLayer::operator()(const array& x,
@@ -84,7 +92,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(int dims,
       dropout1(o.dropout),
       dropout2(o.dropout),
       dropout3(o.dropout),
-      activation_(o.activation),
+      activation_(activation(o)),
       norm_first_(o.norm_first) {}
 
 array TransformerDecoderLayer::operator()(const array& x,

@@ -41,6 +41,15 @@ hardtanh = hard_tanh
 hardshrink = hard_shrink
 
 
+def check_function(f, option):
+    """Raises ValueError unless f can be called with an array; a class of layers makes a layer when it is called."""
+    if isinstance(f, type):
+        raise ValueError(f"{option} is the class {f.__name__}; expected a function or a layer, such as {f.__name__}().")
+    if not callable(f):
+        raise ValueError(f"{option} is {f!r}; expected a function or a layer.")
+    return f
+
+
 def _layer(name, function, **options):
     """A layer class that calls ``function(x, *options)``.
 

@@ -76,14 +76,11 @@ class RNN(_Recurrent):
 
     def __init__(self, input_size, hidden_size, bias=True, nonlinearity=None, num_layers=1, bidirectional=False):
         super().__init__(input_size, hidden_size, bias, num_layers, bidirectional)
-        f = nonlinearity or "tanh"
-        if isinstance(f, str):
-            f = getattr(activations, f, None)
-        if not callable(f):
-            raise ValueError(
-                f"[RNN] nonlinearity is {nonlinearity!r}; expected a callable or the name of an activation function."
-            )
-        self.nonlinearity = f
+        # A layer without parameters is an empty dict, which is false.
+        f = "tanh" if nonlinearity is None else nonlinearity
+        if isinstance(f, str) and (f := getattr(activations, f, None)) is None:
+            raise ValueError(f"[RNN] nonlinearity is {nonlinearity!r}; expected the name of an activation function.")
+        self.nonlinearity = activations.check_function(f, "[RNN] nonlinearity")
 
     def __call__(self, x, hidden=None):
         return _nn.rnn(x, self._weights(), hidden, self.bidirectional, self.nonlinearity)

@@ -2,7 +2,7 @@
 
 import treadle.core as mx
 from treadle._core import _nn
-from treadle.nn.layers.activations import relu
+from treadle.nn.layers.activations import check_function, relu
 from treadle.nn.layers.base import Module
 from treadle.nn.layers.dropout import Dropout
 from treadle.nn.layers.linear import Linear
@@ -100,7 +100,7 @@ class TransformerEncoderLayer(Module):
         self.linear2 = Linear(mlp_dims, dims)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = activation
+        self.activation = check_function(activation, "[TransformerEncoderLayer] activation")
         self.norm_first = norm_first
 
     def _mlp(self, x):
@@ -176,7 +176,7 @@ class TransformerDecoderLayer(Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = activation
+        self.activation = check_function(activation, "[TransformerDecoderLayer] activation")
         self.norm_first = norm_first
 
     def _mlp(self, x):
