@@ -4,9 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import built
 import numpy as np
 
-import treadle
 import treadle.core as mx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,12 +18,11 @@ def bits_of(value):
 
 
 def cpp_bits(program, folder):
-    """A function from the name of a row to its arrays in C++, by name; it gives None where the program is not built."""
-    build = Path(treadle.__file__).parents[2]
-    program, library = build / "tests" / program, build / "lib" / "libtreadle.so"
-    if not os.access(program, os.X_OK) or program.stat().st_mtime < library.stat().st_mtime:
+    """A function from the name of a row to its arrays in C++, by name, or to None in a build without the C++ tests."""
+    path = built.program("tests", program)
+    if path is None:
         return lambda row: None
-    run = [str(program), "--gtest_filter=Table/*Parity.*", "--gtest_brief=1"]
+    run = [str(path), "--gtest_filter=Table/*Parity.*", "--gtest_brief=1"]
     subprocess.run(run, env=os.environ | {"PARITY_OUT": str(folder)}, cwd=ROOT, check=True, timeout=300)
 
     def arrays(row):

@@ -1,17 +1,16 @@
 """The examples that need no data train for a few steps, in both languages: their loss falls."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import built
 import pytest
 
-import treadle
+import treadle.core as mx
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(treadle.__file__).parents[2]  # the folder that is tested
 TEXT = str(ROOT / "docs" / "architecture.md")
 RUNS = [
     ("lstm", ["--data", TEXT, "--steps", "30", "--length", "32"], 0.75),
@@ -38,25 +37,13 @@ def test_the_loss_falls_in_python(name, arguments, part, tmp_path):
 
 @pytest.mark.parametrize("name, arguments, part", RUNS, ids=[r[0] for r in RUNS])
 def test_the_loss_falls_in_cpp_and_the_weights_have_the_same_names(name, arguments, part, tmp_path):
-    program, library = BUILD / "examples" / name, BUILD / "lib" / "libtreadle.so"
-    if not os.access(program, os.X_OK):
-        pytest.skip("the C++ examples are not built here")
-    assert program.stat().st_mtime >= library.stat().st_mtime, f"{program} is older than the library: build it"
+    program = built.program("examples", name)
+    if program is None:
+        pytest.skip("this is a build without the C++ examples")
     ours, theirs = tmp_path / "python.safetensors", tmp_path / "cpp.safetensors"
     first, last = losses([str(program), *arguments, "--save", str(theirs)])
     assert last < part * first
-    losses(
-        [
-            sys.executable,
-            str(ROOT / "examples" / "python" / f"{name}.py"),
-            *arguments,
-            "--steps",
-            "2",
-            "--save",
-            str(ours),
-        ]
-    )
-    import treadle.core as mx
-
+    script = ROOT / "examples" / "python" / f"{name}.py"
+    losses([sys.executable, str(script), *arguments, "--steps", "2", "--save", str(ours)])
     a, b = mx.load(ours), mx.load(theirs)
     assert {k: v.shape for k, v in a.items()} == {k: v.shape for k, v in b.items()}

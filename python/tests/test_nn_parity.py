@@ -83,7 +83,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cpp(folder):
-    """A function from a row's number to what C++ computes for it, bit by bit; None where C++ is not built."""
+    """A function from a row's number to what C++ computes for it, bit by bit; None in a build without the C++ tests."""
     return cpp_bits("nn_test", folder)
 
 
@@ -140,7 +140,7 @@ def same_parameters(a, b):
 @pytest.mark.parametrize("number, row", list(enumerate(ROWS)), ids=[name_of(row) for row in ROWS])
 def test_weights_that_cpp_saved_are_loaded(number, row, cpp, folder):
     if cpp(number) is None:
-        pytest.skip("the C++ tests are not built here")
+        pytest.skip("this is a build without the C++ tests")
     filled = layer_of(row)
     fill_parameters(filled)
     assert same_parameters(layer_of(row).load_weights(folder / f"{number}.out.safetensors"), filled)
