@@ -12,7 +12,7 @@ with open(os.path.join(HERE, "..", "goals.toml"), "rb") as f:
     GOALS = tomllib.load(f)
 EXTENSIONS = ["avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "asimd", "bf16", "sve"]
 
-# Largest difference between a peer's result and torch's, as a share of the largest value.
+# Largest difference between a peer's result and torch's, as a share of the largest value of a result.
 TOLERANCE = {
     "gpt_bf16": 3e-2,
     "gpt_autocast": 3e-2,
@@ -21,6 +21,9 @@ TOLERANCE = {
     "llm_bf16": 2e-2,
     "llm_q4": 5e-2,
     "llm_q4_f32": 5e-2,
+    # PyTorch's own distance from float32 is 6e-2 (sums in bf16 over rows) and 1e-2; ours 6e-3 and 5e-3.
+    "LayerNorm bf16 gradient": 7e-2,
+    "cross_entropy bf16 gradient": 2e-2,
 }
 DEFAULT_TOLERANCE = {"model": 2e-3, "f32": 1e-4, "bf16": 1e-2}
 
@@ -79,16 +82,16 @@ def duration(s):
 
 def differs(workload, peers, peer):
     """Says where a peer's result is not that of the reference peer; "" when it is."""
-    reference = next((p for p in ("torch", "jax", "mlx_ob", "mlx") if p in peers), peer)
+    reference = next((p for p in ("torch", "jax", "mlx_ob", "mlx") if p in peers and peers[p]["check"]), peer)
     a, b = peers[peer]["check"], peers[reference]["check"]
     if not a:
         return "not compared"
-    if len(a) != len(b):
-        return f"{len(a)} values where {reference} has {len(b)}"
-    kind = "bf16" if "bf16" in workload else "model" if len(b) == 1 else "f32"
+    if [len(x) for x in a] != [len(y) for y in b]:
+        return f"{[len(x) for x in a]} values where {reference} has {[len(y) for y in b]}"
+    kind = "bf16" if "bf16" in workload else "model" if [len(y) for y in b] == [1] else "f32"
     tolerance = TOLERANCE.get(workload, DEFAULT_TOLERANCE[kind])
-    scale = max(map(abs, b)) or 1.0
-    worst = max(abs(x - y) for x, y in zip(a, b)) / scale
+    # Each result has a scale of its own: gradients of parameters are sums over a batch.
+    worst = max(max(abs(x - y) for x, y in zip(xs, ys)) / (max(map(abs, ys)) or 1.0) for xs, ys in zip(a, b) if ys)
     return "" if worst <= tolerance else f"differs from {reference} by {worst:.1e} (may: {tolerance:.0e})"
 
 

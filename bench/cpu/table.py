@@ -129,17 +129,24 @@ def weight(name, shape):
     return values * np.float32(shape[-1] ** -0.5)
 
 
-def drawn_alike(case):
-    """Whether peers are given the same parameters, and so may be compared: in rows that JAX has no part in."""
-    return "unchecked" not in case.row.options and case.row.cells[2] == "-"
+def compared(lib, case, out):
+    """What peers are compared by: results, and of a layer's gradient those of inputs and of parameters by MLX's names.
 
-
-def compared(case, leaves):
-    """What peers are compared by of a layer's results: parameters are split in other ways, so not their gradients."""
-    if not case.gradient:
+    A parameter is what `lib.places` says of it, a list of (name, view) pairs: PyTorch joins some of MLX's parameters,
+    has other layouts, and has biases that MLX lacks.
+    """
+    leaves = lib.flat(out)
+    if case.table != "layers" or not case.gradient:
         return leaves
     inputs = sum(is_float(a) for a in data(case).values())
-    return [leaves[0], *leaves[len(leaves) - inputs :]]
+    gradients = leaves[1 : len(leaves) - inputs]
+    named = {n: view(g) for place, g in zip(lib.places, gradients, strict=True) for n, view in place}
+    return [leaves[0], *leaves[len(leaves) - inputs :], *(named[n] for n in sorted(named))]
+
+
+def alike(name):
+    """MLX's name of a parameter, with the two attentions before memory called the same."""
+    return name.replace("self_attention.", "attention.")
 
 
 class Mlx:
@@ -171,16 +178,14 @@ class Mlx:
         model = eval(make, self.names) if make else None
         if model is not None and case.dtype == "bf16":
             model.set_dtype(mx.bfloat16)
-        if model is not None and drawn_alike(case):
-            names = self.m.utils.tree_flatten(model.trainable_parameters())
-            alike = lambda name: name.replace("self_attention.", "attention.")
-            model.load_weights(
-                [(k, mx.array(weight(alike(k), a.shape)).astype(a.dtype)) for k, a in names], strict=False
-            )
+        flat = self.m.utils.tree_flatten(model.trainable_parameters()) if model is not None else []
+        flat = [(name, mx.array(weight(alike(name), a.shape)).astype(a.dtype)) for name, a in flat]
+        if flat:
+            model.load_weights(flat, strict=False)
+        self.places = [[(alike(name), lambda a: a)] for name, _ in flat]
         run = function(call, ["m", *arrays], self.names)
         if not case.gradient:
             return self.op(lambda *a: run(model, *a), list(arrays.values()))
-        flat = self.m.utils.tree_flatten(model.trainable_parameters()) if model is not None else []
         wanted = [name for name, a in arrays.items() if mx.issubdtype(a.dtype, mx.floating)]
 
         def forward(*primals):
@@ -232,10 +237,9 @@ class Torch:
     def layer(self, make, call, arrays, case):
         torch = self.torch
         model = eval(make, self.names) if make else None
+        self.places = self.draw(model) if model is not None else []
         if model is not None and case.dtype == "bf16":
             model.bfloat16()
-        if model is not None and drawn_alike(case):
-            self.draw(model)
         run = function(call, ["m", *arrays], self.names)
         if not case.gradient:
 
@@ -256,24 +260,41 @@ class Torch:
         return step
 
     def draw(self, model):
-        """Parameters as weight() gives them under MLX's names; biases of attention, which MLX lacks, are 0."""
+        """Gives parameters what weight() draws for MLX's names, and 0 to those that MLX lacks; says which is which."""
+        places = []
         for name, parameter in model.named_parameters():
-            for theirs, ours in (
-                ("self_attn", "attention"),
-                ("multihead_attn", "cross_attention"),
-                (r"norm(\d?)", r"ln\1"),
-            ):
-                name = re.sub(rf"\b{theirs}\.", rf"{ours}.", name)
-            around, _, last = name.rpartition(".")
-            dims = parameter.shape
-            if last == "in_proj_weight":
-                parts = [f"{around}.{part}_proj.weight" for part in ("query", "key", "value")]
-                values = np.concatenate([weight(part, (dims[0] // 3, dims[1])) for part in parts])
-            elif "attention." in name and last.endswith("bias"):
-                values = np.zeros(dims, np.float32)
-            else:
-                values = weight(name, tuple(dims))
-            parameter.data.copy_(self.torch.from_numpy(values))
+            place = self.place(name, model.get_submodule(name.rpartition(".")[0]), parameter.dim())
+            numbers = parameter.detach().numpy()
+            numbers[...] = 0
+            for ours, view in place:
+                view(numbers)[...] = weight(ours, view(numbers).shape)
+            places.append(place)
+        return places
+
+    def place(self, name, module, dims):
+        """MLX's names of what is in a parameter, each with the view that has MLX's layout; none if MLX lacks it."""
+        nn = self.torch.nn
+        same = lambda a: a
+        for theirs, ours in (
+            ("self_attn", "attention"),
+            ("multihead_attn", "cross_attention"),
+            (r"norm(\d?)", r"ln\1"),
+        ):
+            name = re.sub(rf"\b{theirs}\.", rf"{ours}.", name)
+        around, dot, last = name.rpartition(".")
+        if last == "in_proj_weight":
+            third = lambda i: lambda a: a[len(a) // 3 * i : len(a) // 3 * (i + 1)]
+            return [(f"{around}{dot}{p}_proj.weight", third(i)) for i, p in enumerate(("query", "key", "value"))]
+        if "attention." in name and last.endswith("bias") or last == "bias_hh_l0":
+            return []
+        if isinstance(module, nn.RNNBase):
+            of_rnn = isinstance(module, nn.RNN)
+            ours = {"weight_ih_l0": "Wxh" if of_rnn else "Wx", "weight_hh_l0": "Whh" if of_rnn else "Wh"}
+            return [(ours.get(last, "bias"), same)]
+        if last == "weight" and dims > 2:  # channels of the input come last; a transposed kernel has them first
+            first = 0 if "ConvTranspose" in type(module).__name__ else 1
+            return [(name, lambda a: np.moveaxis(a, first, -1))]
+        return [(name, same)]
 
     def flat(self, out):
         if isinstance(out, (list, tuple)):
@@ -297,6 +318,7 @@ class Jax:
         return lambda: self.jax.block_until_ready(fn(*args))
 
     def layer(self, call, parameters, arrays, case):
+        self.places = []  # rows with parameters are not compared: their names say nothing here
         items = [item.partition(":")[::2] for item in parameters.split()]
         r = rng(3)
         for name, shape in items:
@@ -347,13 +369,12 @@ def build(lib, case):
     if case.table == "layers":
         before, _, after = text.partition(";")
         step = lib.layer(before.strip(), after.strip(), arrays, case)
-        checked = checked and ";" not in row.cells[2]  # parameters differ
+        checked = checked and not (isinstance(lib, Jax) and after.strip())  # its parameters differ
     else:
         text = text or f"{lib.default.format(row.name)}({', '.join(arrays)})"
         step = lib.op(function(text, arrays, lib.names), list(arrays.values()))
 
     def value(out):
-        leaves = lib.flat(out) if checked else []
-        return sample(compared(case, leaves) if leaves and case.table == "layers" else leaves)
+        return sample(compared(lib, case, out)) if checked else []
 
     return step, value, size

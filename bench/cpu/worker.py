@@ -75,7 +75,7 @@ def main():
         out = step()
     check = value(out)
     out = None  # a result that stays alive would hold its memory while the next is made
-    ready = dict(first=first, check=check if isinstance(check, list) else [check])
+    ready = dict(first=first, check=check if isinstance(check, list) else [[check]])
     print(json.dumps(dict(ready, rss_mb=peak_rss_mb(), rss_import_mb=import_rss)), file=report)
     for line in sys.stdin:
         median, least, n = measure(step, float(line))
