@@ -47,7 +47,7 @@ array gelu_fast_approx(const array& x) {
 }
 array mish(const array& x) { return x * treadle::tanh(softplus(x)); }
 array hardswish(const array& x) {
-  return x * minimum(maximum(x + 3, 0), 6) / 6;
+  return x * minimum(maximum(x + 3, 0), 6) * (1.0 / 6);
 }
 
 array softplus(const array& x, double beta, double threshold) {
@@ -58,9 +58,9 @@ array softplus(const array& x, double beta, double threshold) {
 array softsign(const array& x) { return x / (1 + abs(x)); }
 array log_sigmoid(const array& x) { return -softplus(-x); }
 array softshrink(const array& x, double lambd) {
-  // Where it counts, x between the bounds is the bound with the sign of x.
-  array bound = minimum(maximum(x, -lambd), lambd);
-  return select(abs(x) > lambd, x - stop_gradient(bound), 0);
+  // A bound that comes first leaves the derivative at a tie to x, so that of
+  // the whole is 0 there.
+  return x - minimum(lambd, maximum(-lambd, x));
 }
 array hard_shrink(const array& x, double lambd) {
   return select(abs(x) > lambd, x, 0);

@@ -24,6 +24,12 @@ void check_equal(std::string_view op, const array& a, const array& b) {
                       to_string(b.spec())));
 }
 
+// d^2 / 2 up to delta, then the tangent: n (d - n / 2) with n = min(d, delta).
+array huber(const array& d, double delta) {
+  array near = minimum(d, delta);
+  return near * (d - 0.5 * near);
+}
+
 }  // namespace
 
 array l1_loss(const array& predictions,
@@ -46,17 +52,15 @@ array smooth_l1_loss(const array& predictions,
                      Reduction reduction) {
   check_equal("smooth_l1_loss", predictions, targets);
   array d = abs(predictions - targets);
-  return reduction(
-      select(less(d, beta), (0.5 / beta) * square(d), d - 0.5 * beta));
+  if (beta == 0) return reduction(d);
+  return reduction(huber(d, beta) * (1 / beta));
 }
 
 array huber_loss(const array& inputs,
                  const array& targets,
                  double delta,
                  Reduction reduction) {
-  array d = abs(inputs - targets);
-  array near = minimum(d, delta);
-  return reduction(0.5 * square(near) + delta * (d - near));
+  return reduction(huber(abs(inputs - targets), delta));
 }
 
 array log_cosh_loss(const array& inputs,
