@@ -7,6 +7,7 @@
 #include "treadle/nn/functional/normalization.h"
 #include "treadle/nn/functional/pooling.h"
 #include "treadle/nn/functional/upsample.h"
+#include "treadle/ops/factored_squares.h"
 #include "treadle/ops/recurrent_cells.h"
 
 #include "tests/support/op_check.h"
@@ -147,6 +148,11 @@ inline std::vector<OpCase> fast_cases() {
       {"cross_entropy_one_row",
        [](A x) { return fast::cross_entropy(x[0], x[1]); },
        {{{5}}, {{}, -5, 5, int32, false}}},
+      {"factored_squares",
+       [](A x) {
+         return concatenate(factored_squares(x[0], x[1], x[2], 1e-3), -1);
+       },
+       {{{2, 3, 4}}, {{2, 3}, 0.2, 2}, {{}, 0.1, 0.9}}},
       // All results in one, also those that only gradients read.
       {"lstm_cell",
        [](A x) {

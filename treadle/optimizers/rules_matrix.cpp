@@ -6,6 +6,7 @@
 
 #include "treadle/base/error.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/factored_squares.h"
 #include "treadle/ops/matmul.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/views.h"
@@ -68,9 +69,7 @@ struct Update {
 };
 
 // The mean of the update's squares is that over j of S_j mean(row) / column_j,
-// where S_j, the share of column j, is the mean over i of g_ij^2 / row_i. A
-// row's mean is known once the row has been read: shares, rows and columns come
-// of one pass over g.
+// where S_j, the share of column j, is the mean over i of g_ij^2 / row_i.
 Update factored(const array& g,
                 const array& row,
                 const array& column,
@@ -114,15 +113,14 @@ AdafactorStep adafactor_update(ArraySpan gradients,
     array rate = rate_of(w);
     if (o.scale_parameter) rate = maximum(rms(w), o.eps2) * rate;
 
-    const array squares = square(g);
     Update u;
     if (g.ndim() >= 2) {
-      s.row = average(s.row, mean(squares, -1) + o.eps1);
-      s.column = average(s.column, mean(squares, -2) + o.eps1);
-      const array shares = mean(squares * expand_dims(1 / s.row, -1), -2);
-      u = factored(g, s.row, s.column, shares);
+      const Arrays sums = factored_squares(g, s.row, kept, o.eps1);
+      s.row = sums[0];
+      s.column = average(s.column, sums[1] + o.eps1);
+      u = factored(g, s.row, s.column, sums[2]);
     } else {
-      s.full = average(s.full, squares + o.eps1);
+      s.full = average(s.full, square(g) + o.eps1);
       u.value = rsqrt(s.full) * g;
       u.rms = rms(u.value);
     }

@@ -7,6 +7,7 @@
 #include "treadle/backend/cpu/conv_matmul.h"
 #include "treadle/backend/cpu/create.h"
 #include "treadle/backend/cpu/cumulative.h"
+#include "treadle/backend/cpu/factored_squares.h"
 #include "treadle/backend/cpu/fft.h"
 #include "treadle/backend/cpu/join_indices.h"
 #include "treadle/backend/cpu/linalg.h"
@@ -45,6 +46,7 @@
 #include "treadle/ops/create.h"
 #include "treadle/ops/cumulative.h"
 #include "treadle/ops/elementwise.h"
+#include "treadle/ops/factored_squares.h"
 #include "treadle/ops/fft.h"
 #include "treadle/ops/index.h"
 #include "treadle/ops/join_indices.h"
@@ -89,6 +91,7 @@ void register_kernels(runtime::KernelTable& table) {
   table.add<TruePlaces>({true_places()});
   table.add<Moments>({moments()});
   table.add<CentredSums>({centred_sums()});
+  table.add<FactoredSquares>({factored_squares()});
   table.add<Rope>({rope()});
   table.add<Reduce>({reduce(), ref_reduce()});
   table.add<ArgReduce>({arg_reduce(), ref_arg_reduce()});

@@ -35,19 +35,18 @@ class FloatSum {
                             Raw<float> e) {
     take_one(hn::Add(hn::Add(a, b), hn::Add(c, e)));
   }
-  HWY_INLINE double total() const {
-    const Tag<double> d;
-    return hn::GetLane(hn::SumOfLanes(d, hn::Add(low_, high_)));
-  }
-
- private:
   HWY_INLINE void take_one(Raw<float> v) {
     const Tag<double> d;
     const hn::Rebind<float, Tag<double>> dh;
     low_ = hn::Add(low_, hn::PromoteTo(d, hn::LowerHalf(dh, v)));
     high_ = hn::Add(high_, hn::PromoteTo(d, hn::UpperHalf(dh, v)));
   }
+  HWY_INLINE double total() const {
+    const Tag<double> d;
+    return hn::GetLane(hn::SumOfLanes(d, hn::Add(low_, high_)));
+  }
 
+ private:
   Raw<double> low_, high_;
 };
 
