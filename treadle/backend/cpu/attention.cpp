@@ -102,9 +102,10 @@ void forward(const Task& task) {
     return few(f, static_cast<char*>(task.workspace), task.threads);
   const Tiled t = tiled(f.p);
   char* const memory = static_cast<char*>(task.workspace);
-  Tasks tasks(t.tasks);
-  parallel_workers(threads_for_tasks(task, t.tasks), [&](int worker) {
-    for (int64_t i = 0; tasks.take(&i);)
+  const int threads = threads_for_tasks(task, t.tasks);
+  Tasks tasks(t.tasks, threads);
+  parallel_workers(threads, [&](int worker) {
+    for (int64_t i = 0; tasks.take(worker, &i);)
       t.run(f, i, memory + worker * t.scratch);
   });
 }
@@ -188,10 +189,10 @@ void backward(const Task& task) {
       r.parts && g.dq ? reinterpret_cast<float*>(memory) : nullptr;
   const int threads = threads_for_tasks(task, r.tasks);
   if (g.dq || g.dk || g.dv) {
-    Tasks tasks(r.tasks);
+    Tasks tasks(r.tasks, threads);
     parallel_workers(threads, [&](int worker) {
       char* scratch = memory + r.parts + worker * r.scratch;
-      for (int64_t i = 0; tasks.take(&i);) r.run(g, i, scratch, parts);
+      for (int64_t i = 0; tasks.take(worker, &i);) r.run(g, i, scratch, parts);
     });
   }
   if (parts) merge(g, parts, threads);

@@ -84,12 +84,12 @@ void run_chosen(const Task& task) {
   if (one_by_one(task)) {
     const runtime::Kernel kernel = onednn_matmul();
     const size_t space = space_of_one(task);
-    Tasks tasks(count);
     const int threads = int(std::min<int64_t>(task.threads, count));
+    Tasks tasks(count, threads);
     parallel_workers(threads, [&](int worker) {
       void* const at =
           static_cast<char*>(task.workspace) + size_t(worker) * space;
-      for (int64_t p = 0; tasks.take(&p);) {
+      for (int64_t p = 0; tasks.take(worker, &p);) {
         with_product(task, i[size_t(p)], j[size_t(p)], p, at, kernel.run);
       }
     });

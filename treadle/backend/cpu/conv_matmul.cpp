@@ -149,13 +149,13 @@ size_t forward(const ConvProblem& p,
   space.take(own.used() * size_t(threads));
   if (!workspace) return space.used();
 
-  Tasks tasks(p.n * cut.blocks);
+  Tasks tasks(p.n * cut.blocks, threads);
   parallel_workers(threads, [&](int worker) {
     Space mine(scratch + own.used() * size_t(worker));
     T* const columns = reinterpret_cast<T*>(
         mine.take(size_t(cut.block * cut.row) * sizeof(T)));
     T* const part = reinterpret_cast<T*>(mine.take(0));
-    for (int64_t i = 0; tasks.take(&i);) {
+    for (int64_t i = 0; tasks.take(worker, &i);) {
       const int64_t n = i / cut.blocks, first = i % cut.blocks * cut.block;
       const int64_t count = std::min(cut.block, cut.positions - first);
       T* const to = y + (n * cut.positions + first) * all_out;
@@ -243,13 +243,13 @@ size_t weight_grad(const ConvProblem& p,
   space.take(own.used() * size_t(threads));
   if (!workspace) return space.used();
 
-  Tasks tasks(parts);
+  Tasks tasks(parts, threads);
   parallel_workers(threads, [&](int worker) {
     Space mine(scratch + own.used() * size_t(worker));
     T* const columns = reinterpret_cast<T*>(
         mine.take(size_t(cut.block * cut.row) * sizeof(T)));
     T* const more = reinterpret_cast<T*>(mine.take(0));
-    for (int64_t part = 0; tasks.take(&part);) {
+    for (int64_t part = 0; tasks.take(worker, &part);) {
       T* const sum = sums + part * size;
       const int64_t begin = items * part / parts;
       const int64_t end = items * (part + 1) / parts;

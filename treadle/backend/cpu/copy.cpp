@@ -56,6 +56,19 @@ void order_axes(Shape& shape, Strides (&strides)[2]) {
   }
 }
 
+// The compiler's loop for this is one element at a time.
+template <class T>
+void fill_row(T value, T* to, int64_t n) {
+  constexpr int64_t kBlock = 4096 / sizeof(T);
+  int64_t have = std::min<int64_t>(n, 64 / sizeof(T));
+  std::fill_n(to, have, value);
+  while (have < n) {
+    const int64_t more = std::min({have, n - have, kBlock});
+    std::memcpy(to + have, to, size_t(more) * sizeof(T));
+    have += more;
+  }
+}
+
 template <class T>
 void copy_row(
     const T* from, int64_t from_step, T* to, int64_t to_step, int64_t n) {
@@ -67,7 +80,7 @@ void copy_row(
     }
     for (int64_t i = 0; i < n; ++i) to[i] = from[i];
   } else if (to_step == 1 && from_step == 0) {
-    std::fill_n(to, n, *from);
+    fill_row(*from, to, n);
   } else {
     for (int64_t i = 0; i < n; ++i) to[i * to_step] = from[i * from_step];
   }

@@ -297,11 +297,12 @@ void run_blocks(const Product& p,
   char* const pad = space + b.packed_bytes;
   onednn::pack(b.first, b.inside, space, pad, threads);
   char* const rest = pad + b.pad_bytes;
-  Tasks tasks(b.count);
-  parallel_workers(b.workers(threads), [&](int worker) {
+  const int workers = b.workers(threads);
+  Tasks tasks(b.count, workers);
+  parallel_workers(workers, [&](int worker) {
     char* const result =
         rest + size_t(worker) * (b.scratch_bytes + b.result_bytes);
-    for (int64_t i = 0; tasks.take(&i);) {
+    for (int64_t i = 0; tasks.take(worker, &i);) {
       const int64_t row = i * b.first.m;
       Product part = rows_of(p, row, std::min(b.first.m, p.m - row));
       if (!p.c) part.c = result;

@@ -109,10 +109,10 @@ void blas_matmul(const Product& p,
   const int64_t size = int64_t(size_of(p.dtype));
   const int64_t rows = block_rows(p);
   const int64_t blocks = (p.m + rows - 1) / rows;
-  Tasks tasks(p.batch_size() * blocks);
   if (p.m * p.n * p.k < 64 * 64 * 64) threads = 1;
+  Tasks tasks(p.batch_size() * blocks, threads);
   parallel_workers(threads, [&](int worker) {
-    for (int64_t i = 0; tasks.take(&i);) {
+    for (int64_t i = 0; tasks.take(worker, &i);) {
       const int64_t matrix = i / blocks, first = i % blocks * rows;
       const int64_t a =
           batch_offset(p.a, p.batch, matrix) + first * p.a.row_step;

@@ -159,13 +159,13 @@ void run_job(const runtime::Task& task) {
   const int64_t few = std::max<int64_t>(
       1, int64_t(std::min(1e9, 1e4 / std::max(first.work, 1.0))));
   const int64_t groups = (first.batch + few - 1) / few;
-  Tasks tasks(groups);
+  Tasks tasks(groups, workers);
   parallel_workers(workers, [&](int worker) {
     Job job(first);
     Scratch scratch(static_cast<char*>(task.workspace) +
                     count.used() * size_t(worker));
     job.take(scratch);
-    for (int64_t g = 0; tasks.take(&g);) {
+    for (int64_t g = 0; tasks.take(worker, &g);) {
       const int64_t end = std::min(first.batch, (g + 1) * few);
       for (int64_t i = g * few; i < end; ++i) job.run(i);
     }

@@ -45,18 +45,39 @@ void parallel_workers(int threads, F&& body) {
       detail::address_of(body));
 }
 
-// The numbers 0 ... count - 1, each given once, to whichever worker asks.
+// The numbers 0 ... count - 1, each given once, to whichever worker asks. Each
+// worker has a share of its own, in which it finds in its caches what it had in
+// an earlier call; one that is done goes on with the shares of others.
 class Tasks {
  public:
-  explicit Tasks(int64_t count) : count_(count) {}
-  bool take(int64_t* task) {
-    *task = next_.fetch_add(1, std::memory_order_relaxed);
-    return *task < count_;
+  Tasks(int64_t count, int workers)
+      : shares_(workers < 1       ? 1
+                : workers < kMost ? workers
+                                  : kMost) {
+    int64_t at = 0;
+    for (int k = 0; k < shares_; ++k) {
+      share_[k].next.store(at, std::memory_order_relaxed);
+      share_[k].end = at += count / shares_ + (k < count % shares_);
+    }
+  }
+  bool take(int worker, int64_t* task) {
+    for (int k = 0; k < shares_; ++k) {
+      Share& s = share_[(worker + k) % shares_];
+      if (s.next.load(std::memory_order_relaxed) >= s.end) continue;
+      *task = s.next.fetch_add(1, std::memory_order_relaxed);
+      if (*task < s.end) return true;
+    }
+    return false;
   }
 
  private:
-  std::atomic<int64_t> next_{0};
-  const int64_t count_;
+  static constexpr int kMost = 16;  // of shares; more workers divide them
+  struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  const int shares_;
+  Share share_[kMost];
 };
 
 // Calls body(task) for every task, each on whichever thread is free.
@@ -67,9 +88,9 @@ void parallel_tasks(int threads, int64_t count, F&& body) {
     for (int64_t i = 0; i < count; ++i) body(i);
     return;
   }
-  Tasks tasks(count);
-  parallel_workers(threads, [&](int) {
-    for (int64_t i = 0; tasks.take(&i);) body(i);
+  Tasks tasks(count, threads);
+  parallel_workers(threads, [&](int worker) {
+    for (int64_t i = 0; tasks.take(worker, &i);) body(i);
   });
 }
 

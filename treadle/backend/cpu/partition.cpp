@@ -131,11 +131,12 @@ void run(const Task& task) {
   uint32_t* y = static_cast<uint32_t*>(task.out[0].data);
   visit_keys(dtype, [&]<class U>(U) {
     const int64_t step = (row_memory<U>(n.length) + 63) / 64 * 64;
-    Tasks tasks(n.rows);
-    parallel_workers(n.workers(task.threads), [&](int worker) {
+    const int workers = n.workers(task.threads);
+    Tasks tasks(n.rows, workers);
+    parallel_workers(workers, [&](int worker) {
       U* memory = reinterpret_cast<U*>(static_cast<char*>(task.workspace) +
                                        worker * step);
-      for (int64_t i = 0; tasks.take(&i);) {
+      for (int64_t i = 0; tasks.take(worker, &i);) {
         row(dtype,
             x + i * n.length * int64_t(sizeof(U)),
             n.length,

@@ -214,11 +214,11 @@ void ProductSums::run(void* workspace, int threads) {
   if (n_ == 0 || parts.empty()) return;
   threads = threads_for(threads, work / 4);
   threads = int(std::min<int64_t>(threads, int64_t(parts.size())));
-  Tasks tasks(int64_t(parts.size()));
+  Tasks tasks(int64_t(parts.size()), threads);
   parallel_workers(threads, [&](int worker) {
     char* const scratch = static_cast<char*>(workspace) +
                           size_t(worker) * scratch_bytes(dtype_, columns_);
-    for (int64_t i = 0; tasks.take(&i);) {
+    for (int64_t i = 0; tasks.take(worker, &i);) {
       const Part& part = parts[size_t(i)];
       if (is_half(dtype_) && part.m == 1 &&
           part.of->last - part.of->first == 1 &&

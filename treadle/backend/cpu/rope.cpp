@@ -230,10 +230,10 @@ void run(const Task& task) {
   const int64_t bytes = size_of(x.shape) * width;
   const int threads =
       int(std::min<int64_t>(threads_for(task.threads, 2 * bytes), count));
-  Tasks tasks(count);
+  Tasks tasks(count, threads);
   parallel_workers(threads, [&](int worker) {
     float* memory = scratch + worker * scratch_floats(task, op);
-    for (int64_t i = 0; tasks.take(&i);) work(i, memory);
+    for (int64_t i = 0; tasks.take(worker, &i);) work(i, memory);
   });
 }
 

@@ -76,9 +76,10 @@ template <class F>
 void for_rows(const Sizes& n, int threads, F&& f) {
   const int64_t few = std::max<int64_t>(1, (1 << 14) / n.length);
   const int64_t groups = (n.rows + few - 1) / few;
-  Tasks tasks(groups);
-  parallel_workers(int(std::min<int64_t>(threads, groups)), [&](int worker) {
-    for (int64_t g = 0; tasks.take(&g);) {
+  threads = int(std::min<int64_t>(threads, groups));
+  Tasks tasks(groups, threads);
+  parallel_workers(threads, [&](int worker) {
+    for (int64_t g = 0; tasks.take(worker, &g);) {
       const int64_t end = std::min(n.rows, (g + 1) * few);
       for (int64_t row = g * few; row < end; ++row) f(row, worker);
     }

@@ -319,17 +319,18 @@ void run(const Task& task) {
   const Work work(task, traffic);
   const int threads = useful_threads(work.nanoseconds(), task.threads);
   for (int round = 0; round < work.rounds(); ++round) {
-    Tasks tasks(work.blocks());
-    parallel_workers(
-        static_cast<int>(std::min<int64_t>(threads, work.blocks())), [&](int) {
-          int64_t i;
-          if (!tasks.take(&i)) return;
-          TapeWorker worker(work.call());
-          do {
-            work.run_block(worker, round, i);
-          } while (tasks.take(&i));
-          work.leave();
-        });
+    const int workers =
+        static_cast<int>(std::min<int64_t>(threads, work.blocks()));
+    Tasks tasks(work.blocks(), workers);
+    parallel_workers(workers, [&](int worker) {
+      int64_t i;
+      if (!tasks.take(worker, &i)) return;
+      TapeWorker interpreter(work.call());
+      do {
+        work.run_block(interpreter, round, i);
+      } while (tasks.take(worker, &i));
+      work.leave();
+    });
     work.finish_round(round, threads);
   }
   work.finish(threads);
@@ -355,20 +356,20 @@ void run_many(std::span<const Task> tasks) {
   }
   const int threads = static_cast<int>(
       std::min<int64_t>(useful_threads(nanoseconds, tasks[0].threads), blocks));
-  Tasks pieces(blocks);
-  parallel_workers(threads, [&](int) {
-    size_t k = 0;
+  Tasks tasks_of_all(blocks, threads);
+  parallel_workers(threads, [&](int worker) {
     int64_t i;
-    bool more = pieces.take(&i);
+    bool more = tasks_of_all.take(worker, &i);
     while (more) {
-      while (i >= ends[k]) ++k;
+      const auto k = static_cast<size_t>(
+          std::upper_bound(ends.begin(), ends.end(), i) - ends.begin());
       const Work& work = works[k];
-      const int64_t first = ends[k] - work.blocks();
-      TapeWorker worker(work.call());
+      const int64_t end = ends[k], first = end - work.blocks();
+      TapeWorker interpreter(work.call());
       do {
-        work.run_block(worker, 0, i - first);
-        more = pieces.take(&i);
-      } while (more && i < ends[k]);
+        work.run_block(interpreter, 0, i - first);
+        more = tasks_of_all.take(worker, &i);
+      } while (more && first <= i && i < end);
       work.leave();
     }
   });

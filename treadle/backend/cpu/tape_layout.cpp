@@ -193,8 +193,12 @@ void TapeLayout::cut(const Program& program) {
         std::min(std::max<int64_t>(rows, 1), tile / std::max<int64_t>(n, 1));
   } else if (rows == 1 && !reduces) {
     // Few tiles leave room for longer ones, of which each costs a little time.
-    const int slots = program.single.num_slots;
-    tile_cols = tile * (slots <= 1 ? 4 : slots <= 3 ? 2 : 1);
+    int held = program.single.num_held;
+    for (const TapeOperand& o : operands) {
+      const bool in_place = o.access == Access::linear && o.size >= 4;
+      held += !in_place && o.access != Access::constant;
+    }
+    tile_cols = tile * (held == 0 ? 16 : held == 1 ? 4 : held <= 3 ? 2 : 1);
   } else {
     if (!reduces && any_turned()) tile = 512;
     tile_cols = round_up(blocks(n, blocks(n, tile)), 64);

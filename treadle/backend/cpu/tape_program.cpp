@@ -390,6 +390,14 @@ class Builder {
       // A result may take the place of an operand only if no lane is wider than
       // another: then every lane is written after it was read.
       std::vector<int16_t> free;
+      // Of the tiles that are held: those which memory of an array never stands
+      // for.
+      std::vector<bool> held(program_.num_registers, false);
+      int num_held = 0;
+      const auto hold = [&](uint16_t reg) {
+        held[reg] = true;
+        s->num_held = std::max(s->num_held, ++num_held);
+      };
       for (size_t k = 0; k < steps.size(); ++k) {
         Step& step = steps[k];
         const auto take = [&] {
@@ -405,6 +413,7 @@ class Builder {
             if (last_use[in] == int(k) && slot >= 0) {
               free.push_back(slot);
               slot = -1;
+              num_held -= held[in];
             }
           });
         };
@@ -414,6 +423,7 @@ class Builder {
           if (r.kind != ChainRow::Kind::keep) continue;
           r.block = last_use[r.in[0]] <= int(k);
           r.slot = r.block ? blocks++ : slot_of[r.in[0]] = take();
+          if (!r.block) hold(r.in[0]);
         }
         s->num_blocks = std::max(s->num_blocks, int(blocks));
         if (program_.one_size) release();
@@ -424,7 +434,11 @@ class Builder {
                     !step.sums()) ||
                    step.kind == Kind::convert || step.kind == Kind::expand) {
           step.slot = slot_of[step.reg] = take();
-          if (last_use[step.reg] < 0) free.push_back(step.slot);
+          if (last_use[step.reg] < 0) {
+            free.push_back(step.slot);
+          } else if (step.kind != Kind::load && step.output < 0) {
+            hold(step.reg);
+          }
         }
         if (!program_.one_size) release();
       }

@@ -105,6 +105,7 @@ struct Schedule {
   std::vector<Step>
       row_outputs;  // after the last phase (phased schedules only)
   int num_slots = 0;
+  int num_held = 0;     // tiles at once of what is no operand and no output
   int num_buffers = 0;  // row buffers
   int num_blocks = 0;   // what a chain keeps for itself
 };
