@@ -1,6 +1,7 @@
 // Chains of rows (backend/cpu/chains.cpp): random tapes give the same bits as
 // their rows one after another, each over all lanes in memory, on every
 // instruction set.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -105,11 +106,15 @@ std::vector<Tensor> row_by_row(const plan::Tape& tape,
 void expect_rows(const plan::Tape& tape,
                  const Shape& space,
                  const std::vector<Tensor>& in,
-                 unsigned seed) {
+                 unsigned seed,
+                 const std::vector<int>& in_place = {},
+                 unsigned unwanted = 0) {
   const auto want = row_by_row(tape, in, space);
-  const auto got = run_tape(*plan::make_fused(tape), space, in);
+  const auto got =
+      run_tape(*plan::make_fused(tape), space, in, 1, in_place, unwanted);
   ASSERT_EQ(got.size(), want.size());
   for (size_t k = 0; k < got.size(); ++k) {
+    if (unwanted >> k & 1) continue;
     const auto x = got[k].values(), y = want[k].values();
     ASSERT_EQ(x.size(), y.size());
     for (size_t i = 0; i < x.size(); ++i) {
@@ -184,6 +189,48 @@ TEST_P(Chains, HaveTheBitsOfTheirRows) {
                        : normal(p.operands[i], space, int(seed + i)));
     }
     expect_rows(p.tape.tape(), space, in, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Outputs that later rows read, in memory of operands or in their own: a chain
+// writes them where they belong and goes on.
+TEST_P(Chains, HaveTheBitsOfTheirRowsWithManyOutputs) {
+  static const std::vector<Row> rows = chained_rows();
+  const int64_t lengths[] = {1, 3, 31, 64, 65, 128, 257, 1000, 1024, 4099};
+  for (unsigned seed = 0; seed < 2000; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&](const auto& from) {
+      return from[random() % std::size(from)];
+    };
+    const Shape space{pick(lengths)};
+    TapeMaker tape;
+    std::vector<Tensor> in;
+    std::vector<uint16_t> values;
+    for (int i = 0; i < 4; ++i) {
+      values.push_back(tape.load(float32));
+      in.push_back(normal(float32, space, int(seed * 5) + i));
+    }
+    const int count = 2 + static_cast<int>(random() % (seed % 4 ? 16 : 80));
+    for (int i = 0; i < count; ++i) {
+      const Row row = pick(rows);
+      if (info(row).rule == Rule::compare || row == Row::select) continue;
+      const auto a = random() % 2 ? values.back() : pick(values);
+      values.push_back(info(row).arity == 1 ? tape.row(row, a)
+                                            : tape.row(row, a, pick(values)));
+    }
+    std::vector<int> in_place, operands = {0, 1, 2, 3};
+    const size_t made = values.size() - operands.size();
+    if (made == 0) continue;
+    std::shuffle(operands.begin(), operands.end(), random);
+    const int outputs = 1 + static_cast<int>(random() % 4);
+    for (int k = 0; k < outputs; ++k) {
+      tape.store(k == 0 ? values.back()
+                        : values[operands.size() + random() % made]);
+      in_place.push_back(random() % 2 ? operands[static_cast<size_t>(k)] : -1);
+    }
+    const unsigned unwanted = random() % 4 == 0 ? 1U << random() % 4 : 0;
+    expect_rows(tape.tape(), space, in, seed, in_place, unwanted);
     if (HasFatalFailure()) return;
   }
 }

@@ -163,9 +163,8 @@ HWY_INLINE void put(V v, D d, hn::TFromD<D>* to, size_t i) {
   }
 }
 #define TREADLE_ONE(v, i) put<store, kVectors>(v, t, to, i)
-template <class T, bool block>
+template <class T, bool block, LinkStore store>
 void keep_link(TREADLE_LINK(T)) {
-  constexpr LinkStore store = LinkStore::near;
   const Tag<T> t;
   T* to = reinterpret_cast<T*>(const_cast<char*>(link->p) + (block ? 0 : at));
   TREADLE_EACH(TREADLE_ONE);
@@ -243,14 +242,19 @@ HWY_NOINLINE void run_rest(const Link* links,
   // Of a lane of so many bytes: where the rest begins, and how long it is.
   const auto offset = [&](size_t bytes) { return at / sizeof(T) * bytes; };
   const auto length = [&](size_t bytes) { return rest / sizeof(T) * bytes; };
-  const auto read = [&](const char* p, size_t bytes) {
+  Link some[kMostLinks] = {};
+  int now = 0;
+  const auto read = [&](const char* p, size_t bytes) -> const char* {
+    // What an earlier link has written there.
+    for (int i = now; i-- > 0;) {
+      if (links[i].write_p && links[i].p == p) return some[i].p;
+    }
     std::memset(*copy, 0, block);
     std::memcpy(*copy, p + offset(bytes), length(bytes));
     return *copy++ - offset(bytes);
   };
-  Link some[kMostLinks] = {};
-  for (int i = 0; i < count; ++i) {
-    Link& l = some[i] = links[i];
+  for (; now < count; ++now) {
+    Link& l = some[now] = links[now];
     if (l.copy_p) l.p = read(l.p, l.copy_p);
     if (l.copy_q) l.q = read(l.q, l.copy_q);
     if (l.write_p) l.p = *copy++ - offset(l.write_p);
@@ -345,6 +349,7 @@ void fill_select(ChainTable* t) {
 template <class T, LinkStore store>
 void fill_last(ChainTable* t) {
   constexpr int k = static_cast<int>(store);
+  t->keep[0][k] = link_fn<T>(keep_link<T, false, store>);
   t->last[k] = link_fn<T>(last_link<T, store>);
   if constexpr (sizeof(T) == 4) {
     t->last_half[0][k] = link_fn<T>(last_half_link<ToBf16, store>);
@@ -380,8 +385,7 @@ void fill_lane(ChainTable* t) {
   t->load[kMemory] = link_fn<T>(load_link<T, kMemory>);
   t->load[kSplat] = link_fn<T>(load_link<T, kSplat>);
   t->load[kBlock] = link_fn<T>(load_link<T, kBlock>);
-  t->keep[0] = link_fn<T>(keep_link<T, false>);
-  t->keep[1] = link_fn<T>(keep_link<T, true>);
+  t->keep[1][0] = link_fn<T>(keep_link<T, true, LinkStore::near>);
   fill_last<T, LinkStore::near>(t);
   fill_last<T, LinkStore::far>(t);
   fill_last<T, LinkStore::past>(t);

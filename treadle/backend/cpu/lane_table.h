@@ -64,7 +64,7 @@ enum class LinkStore : uint8_t { near, far, past };
 inline constexpr int kNumLinkStores = 3;
 // Where a binary row takes the value of the chain.
 enum class LinkSide : uint8_t { left, right };
-inline constexpr int kMostLinks = 40;
+inline constexpr int kMostLinks = 48;
 inline constexpr size_t kChainBytes = 8 * kSplatBytes;  // of a block
 
 // The functions of links. By row, null: the row is in no chain.
@@ -76,7 +76,7 @@ struct ChainTable {
   // By the place of the value, and forms.
   LinkFn select[3][kNumSelectForms][kNumSelectForms];
   LinkFn round[2];                      // to bfloat16, float16
-  LinkFn keep[2];                       // [1]: for this block
+  LinkFn keep[2][kNumLinkStores];       // [1]: for this block, near
   LinkFn last_half[2][kNumLinkStores];  // to which type
   LinkFn last[kNumLinkStores];
   // The lanes [from, from + n) of all memory; what is kept may be written up to

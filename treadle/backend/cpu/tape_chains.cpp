@@ -42,6 +42,7 @@ class ChainMaker {
           join(k);
       }
     }
+    join_neighbours();
     std::vector<Step> left;
     for (int k = 0; k < count(); ++k) {
       if (place_[k] != k) continue;
@@ -86,21 +87,25 @@ class ChainMaker {
   int source(uint16_t reg, int k) const {
     const int m = maker_[reg];
     if (m < 0 || rows_[m].empty() || place_[m] != m) return -1;
+    return waits(m, k) ? m : -1;
+  }
+
+  // Whether chain m can run where step k stands, and in its chain.
+  bool waits(int m, int k) const {
     const Step& s = steps_[m];
-    if (s.output >= 0 || s.buffer >= 0) return -1;
-    if (table_of(s) != table_of(steps_[k])) return -1;
-    if (rows_[m].size() + 3 > kMostLinks) return -1;
-    // It will run where k stands: nobody before may read what it sets.
-    const auto waits = [&](uint16_t r) {
+    if (s.buffer >= 0 || table_of(s) != table_of(steps_[k])) return false;
+    if (rows_[m].size() + 3 > kMostLinks) return false;
+    // Nobody before may read what it sets.
+    const auto unread = [&](uint16_t r) {
       return std::all_of(readers_[r].begin(), readers_[r].end(), [&](int at) {
         return place_[at] >= k || place_[at] == m;
       });
     };
-    if (!waits(reg)) return -1;
-    for (const ChainRow& r : rows_[m]) {
-      if (r.kind == ChainRow::Kind::keep && !waits(r.in[0])) return -1;
-    }
-    return m;
+    return unread(s.reg) &&
+           std::all_of(
+               rows_[m].begin(), rows_[m].end(), [&](const ChainRow& r) {
+                 return r.kind != ChainRow::Kind::keep || unread(r.in[0]);
+               });
   }
 
   void join(int k) {
@@ -180,6 +185,41 @@ class ChainMaker {
     rows_[k].push_back({ChainRow::Kind::sum});
   }
 
+  // A chain runs together with an earlier one if they read something in common,
+  // or it reads what the other keeps: once through memory instead of twice.
+  void join_neighbours() {
+    for (int k = 0; k < count(); ++k) {
+      if (!has_chain(k)) continue;
+      for (int m = k - 1; m >= 0; --m) {
+        const Kind kind = steps_[m].kind;
+        if (!has_chain(m) || kind == Kind::store || kind == Kind::reduce ||
+            !waits(m, k) || !meet(m, k) ||
+            rows_[m].size() + rows_[k].size() + 2 > kMostLinks) {
+          continue;
+        }
+        std::vector<ChainRow> rows = std::exchange(rows_[k], {});
+        take(m, k);
+        rows_[k].push_back(keep(steps_[m].reg));
+        rows_[k].insert(rows_[k].end(), rows.begin(), rows.end());
+      }
+    }
+  }
+  bool has_chain(int k) const { return !rows_[k].empty() && place_[k] == k; }
+  // Whether chain k reads what chain m reads, or what it sets.
+  bool meet(int m, int k) const {
+    std::vector<bool> known(program_.num_registers, false);
+    known[steps_[m].reg] = true;
+    for (const ChainRow& r : rows_[m]) {
+      const int n = r.kind == ChainRow::Kind::keep ? 1 : r.reads;
+      for (int j = 0; j < n; ++j) known[r.in[j]] = true;
+    }
+    return std::any_of(
+        rows_[k].begin(), rows_[k].end(), [&](const ChainRow& r) {
+          return std::any_of(
+              r.in, r.in + r.reads, [&](uint16_t in) { return known[in]; });
+        });
+  }
+
   // Operands that only chains read, and where they can: halves, and numbers of
   // rows.
   void leave_as_they_are() {
@@ -212,9 +252,10 @@ class ChainMaker {
         std::min(255, steps_[k].weight + steps_[m].weight / 2));
   }
 
-  static ChainRow keep(uint16_t reg) {
+  ChainRow keep(uint16_t reg) const {
     ChainRow r = {ChainRow::Kind::keep};
     r.in[0] = reg;
+    r.output = steps_[maker_[reg]].output;
     return r;
   }
 

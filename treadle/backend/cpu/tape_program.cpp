@@ -183,6 +183,9 @@ class Builder {
     }
     std::vector<bool> result(tape_.outputs.size(), false);
     for (const Step& s : single.phases[0].tile_steps) {
+      for (const ChainRow& r : s.chain) {
+        if (r.output >= 0) result[r.output] = uses[r.in[0]] == 1;
+      }
       if (s.output < 0 || s.reg >= uses.size() || uses[s.reg] != 1) continue;
       result[s.output] =
           s.kind == Kind::chain || (s.kind == Kind::compute && in_vectors(s));
@@ -195,17 +198,23 @@ class Builder {
     o.last_read.assign(tape_.operands.size(), -1);
     o.written.assign(tape_.outputs.size(), 1 << 20);
     std::vector<int> operand_of(program_.num_registers, -1);
-    const auto& steps = single.phases[0].tile_steps;
-    for (size_t k = 0; k < steps.size(); ++k) {
-      const Step& step = steps[k];
-      step.for_inputs([&](uint16_t in) {
-        if (operand_of[in] >= 0) o.last_read[operand_of[in]] = int(k);
-      });
+    int now = 0;
+    const auto read = [&](uint16_t in) {
+      if (operand_of[in] >= 0) o.last_read[operand_of[in]] = now;
+    };
+    for (const Step& step : single.phases[0].tile_steps) {
+      ++now;
+      for (int k = 0; k < step.arity; ++k) read(step.in[k]);
+      for (const ChainRow& r : step.chain) {
+        ++now;
+        for (int k = 0; k < r.reads; ++k) read(r.in[k]);
+        if (r.output >= 0) o.written[r.output] = now;
+      }
       if (step.kind == Kind::load) {
         operand_of[step.reg] = step.index;
-        o.last_read[step.index] = std::max(o.last_read[step.index], int(k));
+        read(step.reg);
       }
-      if (step.output >= 0) o.written[step.output] = int(k);
+      if (step.output >= 0) o.written[step.output] = now;
     }
     return o;
   }
@@ -423,7 +432,7 @@ class Builder {
           if (r.kind != ChainRow::Kind::keep) continue;
           r.block = last_use[r.in[0]] <= int(k);
           r.slot = r.block ? blocks++ : slot_of[r.in[0]] = take();
-          if (!r.block) hold(r.in[0]);
+          if (!r.block && r.output < 0) hold(r.in[0]);
         }
         s->num_blocks = std::max(s->num_blocks, int(blocks));
         if (program_.one_size) release();

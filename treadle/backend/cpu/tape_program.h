@@ -35,6 +35,7 @@ struct ChainRow {
   Dtype dtype = float32;  // round, store
   uint16_t in[2] = {};    // registers; keep: the one it sets
   int16_t slot = -1;      // keep: its tile, or of a block
+  int16_t output = -1;    // keep: see Step::output
   bool block = false;     // keep: the chain alone reads it
 };
 
@@ -125,8 +126,8 @@ struct Column {
 };
 
 // When a tape reads memory that one of its outputs overwrites: the last step of
-// the single schedule that reads each operand, and the one that computes each
-// output.
+// the single schedule, or row of a chain, that reads each operand, and the one
+// that computes each output.
 struct Order {
   std::vector<int> last_read;
   std::vector<int> written;

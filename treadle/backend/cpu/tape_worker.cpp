@@ -377,7 +377,8 @@ void TapeWorker::run_splat(const Step& step, const TapeTile& t) {
           static_cast<int64_t>(program_.table.vector_bytes / step.size);
       if (step.kind == Kind::chain) {
         Link links[kMostLinks];
-        const int count = link(step, cell(step.reg), LinkStore::near, links);
+        const int count =
+            link(step, {0, 1, 0, 1}, cell(step.reg), LinkStore::near, links);
         step.chain_fns->run(links, count, 0, static_cast<size_t>(n));
       } else {
         call(step, n, cell(step.reg), 0, 7);
@@ -490,25 +491,22 @@ void TapeWorker::call(
 void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
   if (step.sums()) return sum_chain(step, t);
   char* out;
-  LinkStore store = call_.far ? LinkStore::far : LinkStore::near;
+  LinkStore store = LinkStore::near;
   if (step.stores()) {
     if (!call_.task.out[step.index].data) return;
     out = output(step.index, t);
-    if (call_.stream[step.index] &&
-        reinterpret_cast<uintptr_t>(out) % kSplatBytes == 0) {
-      store = LinkStore::past;
+    store = output_store(step.index);
+    if (store == LinkStore::past &&
+        reinterpret_cast<uintptr_t>(out) % kSplatBytes != 0) {
+      store = call_.far ? LinkStore::far : LinkStore::near;
     }
   } else {
     out = place(step, t);
-    if (!is_direct(step)) {
-      store = LinkStore::near;
-    } else if (call_.stream[step.output]) {
-      store = LinkStore::past;
-    }
-    regs_[step.reg] = {out, false};
+    if (is_direct(step)) store = output_store(step.output);
   }
   Link links[kMostLinks];
-  const int count = link(step, out, store, links);
+  const int count = link(step, t, out, store, links);
+  if (!step.stores()) regs_[step.reg] = {out, false};
   const auto run = [&](int64_t i, int64_t m) {
     step.chain_fns->run(
         links, count, static_cast<size_t>(i), static_cast<size_t>(m));
@@ -530,7 +528,7 @@ void TapeWorker::run_chain(const Step& step, const TapeTile& t) {
 void TapeWorker::sum_chain(const Step& step, const TapeTile& t) {
   const ChainTable& fns = *step.chain_fns;
   Link links[kMostLinks];
-  const int count = link(step, temp_, LinkStore::near, links);
+  const int count = link(step, t, temp_, LinkStore::near, links);
   const auto sum = [&](int64_t i, int64_t m, double* to) {
     fns.sum(links, count, static_cast<size_t>(i), static_cast<size_t>(m), to);
   };
@@ -570,6 +568,7 @@ void TapeWorker::sum_chain(const Step& step, const TapeTile& t) {
 }
 
 int TapeWorker::link(const Step& step,
+                     const TapeTile& t,
                      char* out,
                      LinkStore store,
                      Link* links) const {
@@ -622,7 +621,13 @@ int TapeWorker::link(const Step& step,
         char* to = r.block
                        ? blocks_ + r.slot * static_cast<int64_t>(kChainBytes)
                        : slots_ + r.slot * tile_bytes_;
-        l->fn = fns.keep[r.block];
+        LinkStore store = LinkStore::near;
+        if (r.output >= 0 && call_.direct[r.output]) {
+          to = output(r.output, t);
+          store = output_store(r.output);
+          l->write_p = step.size;
+        }
+        l->fn = fns.keep[r.block][static_cast<int>(store)];
         l->p = to;
         regs_[r.in[0]] = {
             to, false, r.block ? LinkForm::block : LinkForm::memory};

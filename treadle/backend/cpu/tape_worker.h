@@ -218,7 +218,11 @@ class TapeWorker {
   }
   // The links of a chain that writes to `out`, and how many. What it keeps has
   // a place from then on.
-  int link(const Step& step, char* out, LinkStore store, Link* links) const;
+  int link(const Step& step,
+           const TapeTile& t,
+           char* out,
+           LinkStore store,
+           Link* links) const;
 
   char* slot(const Step& step) const {
     return slots_ + step.slot * tile_bytes_;
@@ -229,6 +233,11 @@ class TapeWorker {
   // Whether a result is computed right in the memory of its output.
   bool is_direct(const Step& step) const {
     return step.output >= 0 && step.buffer < 0 && call_.direct[step.output];
+  }
+  // How a chain writes a result that it computes there.
+  LinkStore output_store(int index) const {
+    if (call_.stream[index]) return LinkStore::past;
+    return call_.far ? LinkStore::far : LinkStore::near;
   }
   int64_t position(const TapeTile& t) const {
     return t.row * layout_.row_length + t.col;
