@@ -49,8 +49,9 @@ struct Link {
   // Bytes of a lane of memory at p and q that is read, and at p that is
   // written, where it must not be touched beyond the lanes asked for; else 0.
   uint8_t copy_p, copy_q, write_p;
-  // Bytes by which p and q move on from row to row, besides its lanes.
-  uint8_t row_p, row_q;
+  // Bytes by which p and q move on from row to row, besides its lanes: to the
+  // next of one number a row, or back over a row that all rows read.
+  int32_t row_p, row_q;
 };
 // What an operand is: lanes in memory, a splat, of which one lane is read, what
 // the chain itself has kept for this block, or halves in memory. The latter for

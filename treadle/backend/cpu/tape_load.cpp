@@ -69,7 +69,8 @@ void TapeWorker::load(const Step& step, const TapeTile& t) {
   if (!from && multi_) {
     const int64_t group = still_group(step.index, t);
     if (group >= 0) {
-      regs_[step.reg] = {pinned(step, t, group), false};
+      TapeRegister& r = regs_[step.reg] = {pinned(step, t, group), false};
+      r.repeats = step.chained && whole_rows_;
       return;
     }
   }

@@ -69,7 +69,8 @@ struct Step {
   bool copies = false;  // load, store: the dtype is that of the lane
   // load: halves may stay halves where all lie in memory, as chains read them.
   bool halves = false;
-  // load, expand: one number a row may stay so, as chains alone read it.
+  // load, expand: one number a row may stay so, and a row be the same for all
+  // rows, as chains alone read it.
   bool chained = false;
   Row row = Row{};
   RowFn row_fn = nullptr;

@@ -595,7 +595,9 @@ int TapeWorker::link(const Step& step,
       const bool one = from.splat || from.row > 0;
       form[k] = static_cast<int>(one ? LinkForm::splat : from.form);
       (k == 0 ? l->p : l->q) = from.p;
-      (k == 0 ? l->row_p : l->row_q) = from.row;
+      (k == 0 ? l->row_p : l->row_q) =
+          from.repeats ? -static_cast<int32_t>(layout_.row_length * step.size)
+                       : from.row;
       (k == 0 ? l->copy_p : l->copy_q) = copied(from);
     }
     switch (r.kind) {

@@ -81,7 +81,8 @@ struct TapeRegister {
   const char* p;
   bool splat;
   LinkForm form = LinkForm::memory;  // of what is no splat
-  uint8_t row = 0;  // bytes of one number a row, where chains read those
+  uint8_t row = 0;       // bytes of one number a row, where chains read those
+  bool repeats = false;  // chains read its first row for all rows
 };
 
 // Accumulators [col, col + n) of a column as its output.
