@@ -623,13 +623,13 @@ int TapeWorker::link(const Step& step,
         char* to = r.block
                        ? blocks_ + r.slot * static_cast<int64_t>(kChainBytes)
                        : slots_ + r.slot * tile_bytes_;
-        LinkStore store = LinkStore::near;
+        LinkStore kept = LinkStore::near;
         if (r.output >= 0 && call_.direct[r.output]) {
           to = output(r.output, t);
-          store = output_store(r.output);
+          kept = output_store(r.output);
           l->write_p = step.size;
         }
-        l->fn = fns.keep[r.block][static_cast<int>(store)];
+        l->fn = fns.keep[r.block][static_cast<int>(kept)];
         l->p = to;
         regs_[r.in[0]] = {
             to, false, r.block ? LinkForm::block : LinkForm::memory};
