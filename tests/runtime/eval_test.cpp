@@ -92,6 +92,37 @@ TEST(Donation, AnUpdateTakesOverTheMemoryOfWhatItReplaces) {
   EXPECT_EQ(x.to_vector<float>()[7], 16);
 }
 
+// Each output takes what it replaces, whichever is read or asked for first.
+TEST(Donation, OutputsOfOneTapeKeepTheirPlaces) {
+  const auto update = [](const Arrays& in) -> Arrays {
+    const array &w = in[0], &m = in[1], &v = in[2], &g = in[3];
+    const array kept = w * 0.5f;
+    const array m1 = m * 0.5f + g * 0.25f, v1 = v * 0.5f + square(g) * 0.25f;
+    return {kept - m1 / (sqrt(v1) + 1.0f), m1, v1};
+  };
+  const size_t orders[][3] = {{0, 1, 2}, {1, 2, 0}, {2, 1, 0}};
+  for (const auto& order : orders) {
+    Arrays in;
+    for (int i = 0; i < 4; ++i) in.push_back(filled(1 << 16, float(i + 1)));
+    for (array& x : in) x = x + 1.0f;
+    eval(in);
+    const Arrays expected =
+        update({array(2.0f), array(3.0f), array(4.0f), array(5.0f)});
+    const float* before[3];
+    for (size_t i = 0; i < 3; ++i) before[i] = in[i].data<float>();
+    Arrays made = update(in);
+    Arrays out;
+    for (size_t i : order) out.push_back(made[i]);
+    made.clear();
+    for (size_t i = 0; i < 3; ++i) in[i] = array(0.0f);
+    eval(out);
+    for (size_t k = 0; k < 3; ++k) {
+      EXPECT_EQ(out[k].data<float>(), before[order[k]]) << order[k];
+      EXPECT_EQ(out[k].to_vector<float>()[9], expected[order[k]].item<float>());
+    }
+  }
+}
+
 TEST(Donation, MemoryThatSomebodyHoldsIsLeftAlone) {
   array x = filled(1 << 16, 1);
   x.eval();

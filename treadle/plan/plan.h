@@ -41,7 +41,8 @@ struct PlanStep {
   OpPtr fused;                    // fused: the Fused op
   uint32_t space = 0;             // fused: the value whose shape is the space
   std::vector<uint32_t> in, out;  // values
-  // Output first may take the memory of input second, if that dies here.
+  // Output first may take the memory of input second, if that dies here; in the
+  // order in which outputs choose, each what it had better take first.
   std::vector<std::pair<uint32_t, uint32_t>> in_place;
   std::vector<uint32_t> members;  // fused: the program's nodes, for printing
   // fused: the step before makes `in[product]`, and its kernel may do this

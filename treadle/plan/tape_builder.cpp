@@ -272,16 +272,28 @@ class Builder {
       }
       return true;
     };
+    // What is computed first chooses first, and best what is read last: a
+    // moment takes the memory of the old moment, not that of a parameter read
+    // before it, whose new value would then need another's.
+    struct Choice {
+      uint16_t computed, unread;
+      std::pair<uint32_t, uint32_t> pair;
+      auto operator<=>(const Choice&) const = default;
+    };
+    std::vector<Choice> choices;
     for (uint32_t j = 0; j < tape_.outputs.size(); ++j) {
       if (tape_.outputs[j].form != OutputForm::full) continue;
       for (const auto& [v, load] : loads_) {
         const TapeValue& l = at(load);
         if (l.uniform || l.dtype != tape_.outputs[j].dtype) continue;
-        if (read_before(load, computed_[j]))
-          step_.in_place.emplace_back(j, l.index);
+        if (!read_before(load, computed_[j])) continue;
+        const uint16_t last = readers[load].empty() ? load : readers[load][0];
+        const auto unread = static_cast<uint16_t>(~last);
+        choices.push_back({computed_[j], unread, {j, l.index}});
       }
     }
-    std::sort(step_.in_place.begin(), step_.in_place.end());
+    std::sort(choices.begin(), choices.end());
+    for (const Choice& c : choices) step_.in_place.push_back(c.pair);
   }
 
   const Program& p_;

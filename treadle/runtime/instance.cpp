@@ -429,7 +429,11 @@ class Builder {
     for (size_t c = 0; c < made_->calls.size(); ++c) {
       Instance::Call& call = made_->calls[c];
       auto pairs = in_place_pairs(call);
+      std::vector<const Instance::Address*> placed;
       auto place_output = [&](const Instance::Address& at) {
+        if (std::find(placed.begin(), placed.end(), &at) != placed.end())
+          return;
+        placed.push_back(&at);
         uint32_t v = at.value;
         bool temp = v >= plan().values.size();
         // Nobody reads it: the kernel gets no memory for it.
@@ -459,6 +463,7 @@ class Builder {
         if (temp) passing_memory.emplace_back(made_->arena_at[v], size[v]);
       };
       const bool passing = call.following && plan().steps[call.step].passing;
+      for (const Pair& p : pairs) place_output(p.to);
       if (!passing) {
         for (const Instance::Address& at : call.out_at) place_output(at);
       }
