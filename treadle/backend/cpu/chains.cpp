@@ -122,6 +122,15 @@ void binary_link(TREADLE_LINK(T)) {
   next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
 #undef TREADLE_ONE
 }
+template <class T, class F, LinkSide side, int form_p, int form_q>
+void product_link(TREADLE_LINK(T)) {
+  const char *p = link->p, *q = link->q;
+#define TREADLE_ONE(v, i) \
+  apply<T, F, side>(      \
+      v, hn::Mul(read<T, form_p>(p, at, i), read<T, form_q>(q, at, i)))
+  next<T>(link, at, TREADLE_EACH(TREADLE_ONE));
+#undef TREADLE_ONE
+}
 template <class T, class F>
 void twice_link(TREADLE_LINK(T)) {
 #define TREADLE_ONE(v, i) apply<T, F, LinkSide::left>(v, v)
@@ -332,6 +341,24 @@ void fill_binary(ChainTable* t, Row row) {
   }
   t->twice[static_cast<int>(row)] = link_fn<T>(twice_link<T, F>);
 }
+template <class T, class F, int p, int q>
+void fill_product(ChainTable* t, Row row) {
+  auto& fns = t->product[static_cast<int>(row)];
+  fns[0][p][q] = link_fn<T>(product_link<T, F, LinkSide::left, p, q>);
+  fns[1][p][q] = link_fn<T>(product_link<T, F, LinkSide::right, p, q>);
+}
+template <class T, class F, int p>
+void fill_product(ChainTable* t, Row row) {
+  fill_product<T, F, p, kMemory>(t, row);
+  fill_product<T, F, p, kSplat>(t, row);
+  fill_product<T, F, p, kBlock>(t, row);
+}
+template <class T, class F>
+void fill_product(ChainTable* t, Row row) {
+  fill_product<T, F, kMemory>(t, row);
+  fill_product<T, F, kSplat>(t, row);
+  fill_product<T, F, kBlock>(t, row);
+}
 template <class T, int place, int p>
 void fill_select(ChainTable* t) {
   auto& fns = t->select[place][p];
@@ -366,6 +393,9 @@ void fill_lane(ChainTable* t) {
 #define BINARY(name, ...)                                \
   if constexpr (is_chained(Row::name, sizeof(T) == 4)) { \
     fill_binary<T, Row_##name>(t, Row::name);            \
+  }                                                      \
+  if constexpr (takes_product(Row::name)) {              \
+    fill_product<T, Row_##name>(t, Row::name);           \
   }
 #define TERNARY(name, ...)
 #include "treadle/ops/elementwise.def"

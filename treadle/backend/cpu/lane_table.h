@@ -55,9 +55,9 @@ struct Link {
 };
 // What an operand is: lanes in memory, a splat, of which one lane is read, what
 // the chain itself has kept for this block, or halves in memory. The latter for
-// chains of floats, and not for select.
+// chains of floats, and not where a link reads a pair.
 enum class LinkForm : uint8_t { memory, splat, block, bfloat16, float16 };
-inline constexpr int kNumLinkForms = 5, kNumSelectForms = 3;
+inline constexpr int kNumLinkForms = 5, kNumPairForms = 3;
 // Where a result goes: near; far, the next lines being fetched, because stores
 // wait in turn for lines that are in no near cache; or past the caches, aligned
 // to vectors.
@@ -74,8 +74,11 @@ struct ChainTable {
   LinkFn unary[kNumRows];
   LinkFn binary[kNumRows][2][kNumLinkForms];  // by side and form
   LinkFn twice[kNumRows];  // of a binary row, the value on both sides
+  // A binary row whose other operand is the product of a pair, rounded as in a
+  // row of its own. Null for rows other than those of arithmetic.
+  LinkFn product[kNumRows][2][kNumPairForms][kNumPairForms];
   // By the place of the value, and forms.
-  LinkFn select[3][kNumSelectForms][kNumSelectForms];
+  LinkFn select[3][kNumPairForms][kNumPairForms];
   LinkFn round[2];                      // to bfloat16, float16
   LinkFn keep[2][kNumLinkStores];       // [1]: for this block, near
   LinkFn last_half[2][kNumLinkStores];  // to which type

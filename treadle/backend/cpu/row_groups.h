@@ -71,6 +71,12 @@ constexpr bool is_chained(Row row, bool floats) {
   }
 }
 
+// Binary rows that take a product of two others as one operand in a chain.
+constexpr bool takes_product(Row row) {
+  return row == Row::add || row == Row::subtract || row == Row::multiply ||
+         row == Row::divide;
+}
+
 // Double rows that stay with std::.
 constexpr bool is_function(Row row) {
   switch (row) {

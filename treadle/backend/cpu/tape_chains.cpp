@@ -22,7 +22,8 @@ class ChainMaker {
         rows_(steps->size()),
         place_(steps->size()),
         maker_(program.num_registers, -1),
-        readers_(program.num_registers) {
+        readers_(program.num_registers),
+        factors_(steps->size(), false) {
     for (int k = 0; k < count(); ++k) {
       steps_[k].for_inputs([&](uint16_t in) { readers_[in].push_back(k); });
       maker_[steps_[k].reg] = place_[k] = k;
@@ -113,28 +114,37 @@ class ChainMaker {
     const ChainTable* table = table_of(s);
     if (!table) return;
     s.chain_fns = table;
+    std::vector<ChainRow>& rows = rows_[k];
+    factors_[k] = are_factors(k);
+    if (factors_[k]) {
+      rows = {load(s.in[0]), row_of(s, 0)};
+      return;
+    }
+    // Which operand is a product that the row takes as it is.
+    int product = -1;
+    for (int j = 0; j < s.arity; ++j) {
+      const int m = maker_[s.in[j]];
+      if (m >= 0 && factors_[m] && waits(m, k)) product = j;
+    }
     // Which of its operands is the value of the chain: that of the longest.
-    int from = -1, at = 0;
+    int from = -1, at = product == 0 ? 1 : 0;
     for (int j = 0; j < s.arity; ++j) {
       const auto times = std::count(s.in, s.in + s.arity, s.in[j]);
-      const int m = source(s.in[j], k);
+      const int m = j == product ? -1 : source(s.in[j], k);
       if (m < 0 || (s.arity == 3 && times > 1)) continue;
       if (from < 0 || rows_[m].size() > rows_[from].size()) {
         from = m;
         at = j;
       }
     }
-    std::vector<ChainRow>& rows = rows_[k];
     const uint16_t value = s.in[at];
     if (from < 0) {
-      ChainRow load = {ChainRow::Kind::load};
-      load.reads = 1;
-      load.in[0] = value;
-      rows.push_back(load);
+      rows.push_back(load(value));
     } else {
       // The chains of other operands come first, in the same pass.
       for (int j = 0; j < s.arity; ++j) {
-        const int m = s.in[j] == value ? -1 : source(s.in[j], k);
+        const int m =
+            s.in[j] == value || j == product ? -1 : source(s.in[j], k);
         if (m < 0 || rows.size() + rows_[m].size() + rows_[from].size() + 4 >
                          kMostLinks) {
           continue;
@@ -149,6 +159,36 @@ class ChainMaker {
       if (wanted) rows.push_back(keep(value));
     }
     rows.push_back(row_of(s, at));
+    if (product >= 0) {
+      const int m = maker_[s.in[product]];
+      ChainRow& r = rows.back();
+      r.kind = ChainRow::Kind::product;
+      r.reads = 2;
+      std::copy_n(steps_[m].in, 2, r.in);
+      rows_[m].clear();
+      hand_over(m, k);
+    }
+  }
+
+  // Whether step k is a product that its only reader had better take as an
+  // operand: nothing is kept for it then. Not if an operand is a chain that
+  // would go on here.
+  bool are_factors(int k) const {
+    const Step& s = steps_[k];
+    if (s.row != Row::multiply || s.in[0] == s.in[1] || s.buffer >= 0 ||
+        readers_[s.reg].size() != 1) {
+      return false;
+    }
+    for (int j = 0; j < 2; ++j) {
+      const uint16_t in = s.in[j] % tape_.values.size();
+      if (is_half(tape_.values[in].dtype) ||
+          (readers_[s.in[j]].size() == 1 && source(s.in[j], k) >= 0)) {
+        return false;
+      }
+    }
+    const Step& reader = steps_[readers_[s.reg][0]];
+    return reader.kind == Kind::compute && takes_product(reader.row) &&
+           table_of(reader) == table_of(s);
   }
 
   // The only output, of halves, takes the chain that gives it into itself. With
@@ -247,9 +287,19 @@ class ChainMaker {
   void take(int m, int k) {
     rows_[k].insert(rows_[k].end(), rows_[m].begin(), rows_[m].end());
     rows_[m].clear();
+    hand_over(m, k);
+  }
+  void hand_over(int m, int k) {
     std::replace(place_.begin(), place_.end(), m, k);
     steps_[k].weight = static_cast<uint8_t>(
         std::min(255, steps_[k].weight + steps_[m].weight / 2));
+  }
+
+  static ChainRow load(uint16_t reg) {
+    ChainRow r = {ChainRow::Kind::load};
+    r.reads = 1;
+    r.in[0] = reg;
+    return r;
   }
 
   ChainRow keep(uint16_t reg) const {
@@ -282,6 +332,7 @@ class ChainMaker {
   std::vector<int> place_;  // by step: the one whose chain has it
   std::vector<int> maker_;  // by register
   std::vector<std::vector<int>> readers_;
+  std::vector<bool> factors_;  // by step: see are_factors
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ struct ChainRow {
     load,
     unary,
     binary,
+    product,  // binary: of the chain's value and the product of two others
     twice,
     select,
     round,  // to a half type
@@ -30,7 +31,7 @@ struct ChainRow {
   };
   Kind kind;
   Row row = Row{};
-  uint8_t side = 0;       // binary: of the chain's value; select: its place
+  uint8_t side = 0;  // binary, product: of the chain's value; select: its place
   uint8_t reads = 0;      // how many of in[] it reads
   Dtype dtype = float32;  // round, store
   uint16_t in[2] = {};    // registers; keep: the one it sets

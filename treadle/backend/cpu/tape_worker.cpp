@@ -610,6 +610,9 @@ int TapeWorker::link(const Step& step,
       case ChainRow::Kind::binary:
         l->fn = fns.binary[row][r.side][form[0]];
         break;
+      case ChainRow::Kind::product:
+        l->fn = fns.product[row][r.side][form[0]][form[1]];
+        break;
       case ChainRow::Kind::twice:
         l->fn = fns.twice[row];
         break;
