@@ -237,6 +237,18 @@ HWY_INLINE void clear_upper_halves() {
 #endif
 }
 
+// Copies bytes, and none beyond them.
+HWY_INLINE void copy_bytes(char* to, const char* from, size_t bytes) {
+  const Tag<uint8_t> d;
+  const size_t lanes = hn::Lanes(d), whole = bytes - bytes % lanes;
+  auto* out = reinterpret_cast<uint8_t*>(to);
+  const auto* in = reinterpret_cast<const uint8_t*>(from);
+  for (size_t i = 0; i < whole; i += lanes) {
+    hn::StoreU(hn::LoadU(d, in + i), d, out + i);
+  }
+  std::memcpy(to + whole, from + whole, bytes - whole);
+}
+
 // Less than a block, on copies of a block's size.
 template <class T>
 HWY_NOINLINE void run_rest(const Link* links,
@@ -251,7 +263,8 @@ HWY_NOINLINE void run_rest(const Link* links,
   // Of a lane of so many bytes: where the rest begins, and how long it is.
   const auto offset = [&](size_t bytes) { return at / sizeof(T) * bytes; };
   const auto length = [&](size_t bytes) { return rest / sizeof(T) * bytes; };
-  Link some[kMostLinks] = {};
+  Link some[kMostLinks];  // not all zero: that would take longer than the rest
+  some[0] = links[0];
   int now = 0;
   const auto read = [&](const char* p, size_t bytes) -> const char* {
     // What an earlier link has written there.
@@ -259,7 +272,7 @@ HWY_NOINLINE void run_rest(const Link* links,
       if (links[i].write_p && links[i].p == p) return some[i].p;
     }
     std::memset(*copy, 0, block);
-    std::memcpy(*copy, p + offset(bytes), length(bytes));
+    copy_bytes(*copy, p + offset(bytes), length(bytes));
     return *copy++ - offset(bytes);
   };
   for (; now < count; ++now) {
@@ -270,14 +283,14 @@ HWY_NOINLINE void run_rest(const Link* links,
   }
   reinterpret_cast<Call<T>>(some->fn)(
       some, at, zero, zero, zero, zero, zero, zero, zero, zero);
-  clear_upper_halves();
   for (int i = 0; i < count; ++i) {
     const size_t bytes = links[i].write_p;
     if (bytes == 0) continue;
-    std::memcpy(const_cast<char*>(links[i].p) + offset(bytes),
-                some[i].p + offset(bytes),
-                length(bytes));
+    copy_bytes(const_cast<char*>(links[i].p) + offset(bytes),
+               some[i].p + offset(bytes),
+               length(bytes));
   }
+  clear_upper_halves();
 }
 
 // All whole blocks; gives where they end.

@@ -4,7 +4,7 @@
 // matrix are put together in order. Where blocks lie follows from the lengths
 // alone, so results do not depend on the number of threads.
 //
-// Four squares are added as floats, their sums as doubles, as in all sums.
+// Up to eight squares are added as floats, their sums as doubles.
 #include "treadle/backend/cpu/factored_squares.h"
 
 #include <algorithm>
@@ -117,6 +117,7 @@ HWY_INLINE void add_rows(const FactoredRows& m, int64_t first) {
 
 void factored_rows(const FactoredRows& m) {
   int64_t r = 0;
+  for (; r + 8 <= m.rows; r += 8) add_rows<8>(m, r);
   for (; r + 4 <= m.rows; r += 4) add_rows<4>(m, r);
   for (; r < m.rows; ++r) add_rows<1>(m, r);
 }

@@ -534,8 +534,9 @@ void TapeWorker::sum_chain(const Step& step, const TapeTile& t) {
   };
   if (layout_.pass != Pass::single) {
     auto* to = reinterpret_cast<double*>(acc(step.index));
-    if (!prefetch_) return sum(0, t.n, to);
-    in_parts(step, t.n, [&](int64_t i, int64_t m) { sum(i, m, to); });
+    // Not in parts: each would end in a sum over the lanes of vectors.
+    sum(0, t.n, to);
+    if (prefetch_) ahead_.fetch(ahead_.share(step.weight));
     return;
   }
   if (!multi_) {
