@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/normalization.h"
 #include "treadle/nn/functional/pooling.h"
 #include "treadle/nn/functional/upsample.h"
@@ -153,6 +154,9 @@ inline std::vector<OpCase> fast_cases() {
          return concatenate(factored_squares(x[0], x[1], x[2], 1e-3), -1);
        },
        {{{2, 3, 4}}, {{2, 3}, 0.2, 2}, {{}, 0.1, 0.9}}},
+      {"hardswish",
+       [](A x) { return nn::hardswish(x[0]); },
+       {{{3, 40}, -5, 5}}},
       // All results in one, also those that only gradients read.
       {"lstm_cell",
        [](A x) {

@@ -1,5 +1,7 @@
 // Gradients of the layer functions against central differences in float64.
+#include <cmath>
 #include <functional>
+#include <limits>
 
 #include "treadle/nn/functional/activations.h"
 #include "treadle/nn/functional/conv.h"
@@ -167,6 +169,19 @@ TEST_P(Gradient, IsTheSlope) {
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   return info.param.name;
+}
+
+// At the bends as in MLX; beyond them also where MLX has NaN.
+TEST(Gradients, HardswishAtItsBends) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const array x({-inf, -4.f, -3.f, 0.f, 3.f, 4.f, inf, NAN});
+  const auto total = [](const Arrays& in) -> Arrays {
+    return {sum(hardswish(in[0]))};
+  };
+  std::vector<float> got = grad(total)({x})[0].to_vector<float>();
+  EXPECT_TRUE(std::isnan(got.back()));
+  got.pop_back();
+  EXPECT_EQ(got, (std::vector<float>{0, 0, 0, 0.5, 1, 1, 1}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Functions,

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "treadle/base/error.h"
+#include "treadle/graph/record.h"
+#include "treadle/ops/derive.h"
 #include "treadle/ops/elementwise.h"
 #include "treadle/ops/reduce.h"
 #include "treadle/ops/softmax.h"
@@ -46,8 +48,41 @@ array gelu_fast_approx(const array& x) {
   return x * treadle::sigmoid(1.702 * x);
 }
 array mish(const array& x) { return x * treadle::tanh(softplus(x)); }
+
+namespace {
+
+// With its derivative as one formula, in half the rows of the one that follows
+// from expand(). At the bends it is that of the outer part, as in MLX.
+struct Hardswish : Composite<Hardswish> {
+  static constexpr std::string_view op_name = "hardswish";
+  Specs infer(std::span<const Spec> in) const override { return {in[0]}; }
+  Arrays expand(const Arrays& x) const override {
+    return {x[0] * minimum(maximum(x[0] + 3, 0), 6) * (1.0 / 6)};
+  }
+  Arrays jvp(const Arrays& x,
+             const Arrays&,
+             const Arrays& t,
+             Argnums) const override {
+    return {t[0] * slope(x[0])};
+  }
+  Arrays vjp(const Arrays& x,
+             const Arrays&,
+             const Arrays& ct,
+             Argnums) const override {
+    return {ct[0] * slope(x[0])};
+  }
+
+ private:
+  static array slope(const array& x) {
+    return select(x <= -3, 0, select(x >= 3, 1, x * (1.0 / 3) + 0.5));
+  }
+};
+
+}  // namespace
+
 array hardswish(const array& x) {
-  return x * minimum(maximum(x + 3, 0), 6) * (1.0 / 6);
+  return record(
+      Hardswish(), {astype(x, at_least_float(x.dtype()))}, resolve({}));
 }
 
 array softplus(const array& x, double beta, double threshold) {
